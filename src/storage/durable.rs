@@ -1,0 +1,124 @@
+//! Who waits for which commit to survive a power cut; knows no engine and no thread: it counts, remembers and wakes.
+
+use std::collections::HashMap;
+use std::pin::{Pin, pin};
+use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::{Arc, Mutex, RwLock};
+use std::task::{Context, Poll, Wake, Waker};
+use std::thread::{self, Thread};
+
+use super::Seq;
+use super::commit::held;
+
+/// Resolves when a commit, and all before it, survive a power cut. Await it, or block with [`Durable::wait`].
+#[must_use = "nothing waits for the commit until this is awaited"]
+pub struct Durable(Option<(Arc<Progress>, Seq)>);
+
+impl Durable {
+    /// One that has nothing to wait for.
+    pub const SETTLED: Durable = Durable(None);
+
+    pub(super) fn new(progress: &Arc<Progress>, seq: Seq) -> Self {
+        if progress.is_durable(seq) { Self::SETTLED } else { Self(Some((Arc::clone(progress), seq))) }
+    }
+
+    /// Whether there is nothing left to wait for.
+    pub fn is_done(&self) -> bool {
+        self.0.as_ref().is_none_or(|(progress, seq)| progress.is_durable(*seq))
+    }
+
+    /// Blocks the calling thread. Not for async code, which awaits instead.
+    pub fn wait(self) {
+        let waker = Waker::from(Arc::new(Unpark(thread::current())));
+        let mut durable = pin!(self);
+        while durable.as_mut().poll(&mut Context::from_waker(&waker)).is_pending() {
+            thread::park();
+        }
+    }
+}
+
+impl Future for Durable {
+    type Output = ();
+
+    fn poll(self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<()> {
+        match &self.0 {
+            Some((progress, seq)) => progress.poll(*seq, context.waker()),
+            None => Poll::Ready(()),
+        }
+    }
+}
+
+struct Unpark(Thread);
+
+impl Wake for Unpark {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
+}
+
+/// How far commits have come: begun, then applied, then durable.
+#[derive(Default)]
+pub(super) struct Progress {
+    begun: AtomicU64,
+    durable: AtomicU64,
+    /// The youngest commit of each key that was not durable when last looked at.
+    pending: RwLock<HashMap<Vec<u8>, Seq>>,
+    waiting: Mutex<Vec<(Seq, Waker)>>,
+}
+
+impl Progress {
+    /// Numbers a commit. Called before it is applied, so that no reader can see a value that looks durable and is not.
+    pub(super) fn begin<'k>(&self, keys: impl Iterator<Item = &'k Vec<u8>>) -> Seq {
+        let mut pending = held(self.pending.write());
+        let seq = Seq(self.begun.load(Ordering::Relaxed) + 1);
+        pending.extend(keys.map(|key| (key.clone(), seq)));
+        self.begun.store(seq.0, Ordering::Release);
+        seq
+    }
+
+    /// What must be durable before anyone is told what `key` holds. Called after the read.
+    pub(super) fn pending(&self, key: &[u8]) -> Seq {
+        if self.youngest() == Seq::SETTLED {
+            return Seq::SETTLED; // A quiet store takes no lock here.
+        }
+        held(self.pending.read()).get(key).copied().unwrap_or(Seq::SETTLED)
+    }
+
+    /// The youngest commit, if it is not durable yet.
+    pub(super) fn youngest(&self) -> Seq {
+        let begun = Seq(self.begun.load(Ordering::Acquire));
+        if self.is_durable(begun) { Seq::SETTLED } else { begun }
+    }
+
+    pub(super) fn is_durable(&self, seq: Seq) -> bool {
+        self.durable.load(Ordering::Acquire) >= seq.0
+    }
+
+    /// Everything up to `seq` is durable: forgets those commits and wakes who waited for them.
+    pub(super) fn publish(&self, seq: Seq) {
+        self.durable.store(seq.0, Ordering::Release);
+        held(self.pending.write()).retain(|_, pending| *pending > seq);
+        let ready: Vec<_> = held(self.waiting.lock()).extract_if(.., |(waited, _)| *waited <= seq).collect();
+        for (_, waker) in ready {
+            waker.wake();
+        }
+    }
+
+    #[cfg(test)]
+    pub(super) fn waiters(&self) -> usize {
+        held(self.waiting.lock()).len()
+    }
+
+    fn poll(&self, seq: Seq, waker: &Waker) -> Poll<()> {
+        if self.is_durable(seq) {
+            return Poll::Ready(());
+        }
+        let mut waiting = held(self.waiting.lock());
+        // Once more under the lock: `publish` may have passed between the look above and the lock.
+        if self.is_durable(seq) {
+            return Poll::Ready(());
+        }
+        waiting.push((seq, waker.clone())); // One that polls twice is woken twice; the next flush clears both.
+        Poll::Pending
+    }
+}

@@ -1,0 +1,12 @@
+//! Breaks durability on purpose, so that the crash tests can prove that they would notice; never part of a release.
+
+/// Whether `COFFER_SABOTAGE` asks for `way`. Always false without the feature `sabotage`.
+#[cfg(feature = "sabotage")]
+pub(super) fn asked(way: &str) -> bool {
+    std::env::var("COFFER_SABOTAGE").is_ok_and(|asked| asked == way)
+}
+
+#[cfg(not(feature = "sabotage"))]
+pub(super) const fn asked(_way: &str) -> bool {
+    false
+}
