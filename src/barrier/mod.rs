@@ -1,0 +1,159 @@
+//! Makes storage unreadable without the right keys, and hands out views of one scope each.
+//!
+//! A barrier is `Sealed` until the root key opens it; only the `Unsealed` one makes a `Scope`, and only a `View` of a scope
+//! reads or writes records. Knows nothing of mounts, tokens or HTTP: a scope is an identifier with a keyring of its own.
+//!
+//! Layout of the store:
+//!
+//! | key | value |
+//! |---|---|
+//! | `core/seal` | what unsealing needs, in the clear: shares, threshold, the root key under the unseal key |
+//! | `core/keyring` | the platform keyring, encrypted by the root key |
+//! | `keyring/<scope>` | the keyring of one scope, encrypted by the platform keyring |
+//! | `platform/<path>` | a record of the platform, encrypted by the platform keyring |
+//! | `scope/<scope>/<path>` | a record of one scope, encrypted by that scope's keyring |
+
+use std::sync::Arc;
+
+use uuid::Uuid;
+
+use crate::crypto::record::RecordKey;
+use crate::crypto::secret::Secret;
+pub use crate::storage::Seq;
+use crate::storage::{self, Batch, Durable, Store};
+
+mod keyring;
+mod record;
+mod view;
+
+use keyring::Keyring;
+pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredSecret, View};
+
+/// The 256-bit key at the top. Whoever holds it and the store reads everything that the platform protects.
+pub type RootKey = Secret<[u8; 32]>;
+
+/// What goes wrong below the API. None of it is a caller's mistake, except a conflict, which callers retry.
+#[derive(Debug, thiserror::Error)]
+pub enum Error {
+    /// Another writer was faster: read again.
+    #[error("the record was changed by another request")]
+    Conflict,
+    /// A record does not open: altered, moved, truncated, or of another key.
+    #[error("record {path:?} does not open: {reason}")]
+    Damaged { path: String, reason: &'static str },
+    /// The given root key is not the one of this store.
+    #[error("the root key does not open the keyring of this store")]
+    WrongRootKey,
+    /// `initialise` on a store that is initialised, or `unseal` on one that is not.
+    #[error("{0}")]
+    WrongState(&'static str),
+    #[error(transparent)]
+    Storage(storage::Error),
+}
+
+impl From<storage::Error> for Error {
+    fn from(error: storage::Error) -> Self {
+        match error {
+            storage::Error::Conflict => Self::Conflict,
+            other => Self::Storage(other),
+        }
+    }
+}
+
+/// A barrier without its key. All it reads is the seal record.
+#[derive(Clone)]
+pub struct Sealed {
+    store: Arc<dyn Store>,
+}
+
+impl Sealed {
+    pub fn new(store: Arc<dyn Store>) -> Self {
+        Self { store }
+    }
+
+    /// The seal record, `None` before `initialise`. It is not encrypted.
+    pub fn seal_record(&self) -> Result<Option<Vec<u8>>, Error> {
+        Ok(self.store.get(SEAL_KEY.as_bytes())?.value)
+    }
+
+    /// Makes the platform keyring under `root` and writes it together with the seal record; durable on return.
+    pub fn initialise(&self, root: &RootKey, seal_record: Vec<u8>) -> Result<Unsealed, Error> {
+        if self.seal_record()?.is_some() {
+            return Err(Error::WrongState("the store is already initialised"));
+        }
+        let platform = Keyring::create_platform(RecordKey::new(root.expose()), self.store.clone());
+        let batch = Batch::new().expect_absent(SEAL_KEY).put(SEAL_KEY, seal_record);
+        let seq = self.store.commit(platform.create_in(batch)?)?;
+        self.store.durable(seq).wait();
+        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform) })
+    }
+
+    /// Opens the platform keyring with the root key.
+    pub fn unseal(&self, root: &RootKey) -> Result<Unsealed, Error> {
+        let platform = Keyring::open_platform(RecordKey::new(root.expose()), self.store.clone())?;
+        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform) })
+    }
+}
+
+/// A barrier that is open: the only maker of scopes.
+pub struct Unsealed {
+    store: Arc<dyn Store>,
+    platform: Arc<Keyring>,
+}
+
+impl Unsealed {
+    /// The scope of the server's own records: mounts, tokens, policies.
+    pub fn platform(&self) -> Scope {
+        Scope::new(PLATFORM_PREFIX.to_owned(), self.platform.clone(), self.store.clone())
+    }
+
+    /// Adds a new scope to a change, its keyring included. It exists when the change is committed.
+    pub fn create_scope(&self, id: Uuid, change: &mut Change<'_>) -> Result<Scope, Error> {
+        let keyring = Keyring::create(keyring_key(id), self.platform.clone(), self.store.clone());
+        change.extend(|batch| keyring.create_in(batch))?;
+        Ok(self.scope(id, keyring))
+    }
+
+    /// Opens a scope that exists.
+    pub fn open_scope(&self, id: Uuid) -> Result<Scope, Error> {
+        let keyring = Keyring::open(keyring_key(id), self.platform.clone(), self.store.clone())?;
+        Ok(self.scope(id, keyring))
+    }
+
+    /// Adds the end of a scope to a change: with its keyring gone none of its records opens again.
+    pub fn delete_scope(id: Uuid, change: &mut Change<'_>) -> Result<(), Error> {
+        change.extend(|batch| Ok(batch.delete(keyring_key(id))))
+    }
+
+    /// Removes up to `limit` records of a scope whose keyring is gone. Returns whether there may be more.
+    pub fn purge(&self, id: Uuid, limit: usize) -> Result<bool, Error> {
+        let listing = self.store.list(scope_prefix(id).as_bytes(), None, limit)?;
+        let more = listing.keys.len() == limit;
+        self.store.commit(listing.keys.into_iter().fold(Batch::new(), Batch::delete))?;
+        Ok(more)
+    }
+
+    /// Resolves when everything up to `seq` survives a power cut.
+    pub fn durable(&self, seq: Seq) -> Durable {
+        self.store.durable(seq)
+    }
+
+    fn scope(&self, id: Uuid, keyring: Keyring) -> Scope {
+        Scope::new(scope_prefix(id), Arc::new(keyring), self.store.clone())
+    }
+}
+
+fn keyring_key(id: Uuid) -> String {
+    format!("keyring/{id}")
+}
+
+fn scope_prefix(id: Uuid) -> String {
+    format!("scope/{id}/")
+}
+
+const SEAL_KEY: &str = "core/seal";
+const PLATFORM_KEYRING_KEY: &str = "core/keyring";
+const PLATFORM_PREFIX: &str = "platform/";
+
+#[cfg(test)]
+mod tests;

@@ -1,0 +1,215 @@
+//! Reads and writes of one scope's records, and what an answer must wait for.
+//!
+//! A view belongs to one request. It notes the youngest commit that the request has seen or made, so that nobody is told of
+//! a state that a power cut could still take back. Knows nothing of what the records mean.
+
+use std::cell::Cell;
+use std::mem;
+use std::sync::Arc;
+
+use base64::Engine as _;
+use base64::prelude::BASE64_STANDARD as STANDARD;
+use serde::de::DeserializeOwned;
+use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
+use zeroize::Zeroizing;
+
+use super::Error;
+use super::keyring::Keyring;
+use super::record::damaged;
+use crate::storage::{Batch, Seq, Store};
+
+/// A part of the store with a keyring of its own.
+#[derive(Clone)]
+pub struct Scope {
+    prefix: String,
+    keyring: Arc<Keyring>,
+    store: Arc<dyn Store>,
+}
+
+impl Scope {
+    pub(super) fn new(prefix: String, keyring: Arc<Keyring>, store: Arc<dyn Store>) -> Self {
+        Self { prefix, keyring, store }
+    }
+
+    pub fn view<'a>(&'a self, horizon: &'a Horizon) -> View<'a> {
+        View { scope: self, horizon }
+    }
+}
+
+/// The youngest commit that an answer depends on.
+#[derive(Default)]
+pub struct Horizon(Cell<Seq>);
+
+impl Horizon {
+    /// Makes the answer wait for `seq`.
+    pub fn note(&self, seq: Seq) {
+        self.0.set(self.0.get().max(seq));
+    }
+
+    pub fn seq(&self) -> Seq {
+        self.0.get()
+    }
+}
+
+/// One request's access to one scope.
+#[derive(Clone, Copy)]
+pub struct View<'a> {
+    scope: &'a Scope,
+    horizon: &'a Horizon,
+}
+
+/// A record, what it must still be for a change based on it, and the commit that wrote it if that is not durable yet.
+pub struct Found<T> {
+    pub value: T,
+    pub stamp: Stamp,
+    pub seq: Seq,
+}
+
+/// Identifies one writing of a record: its nonce is random, so no two are equal.
+pub struct Stamp(Vec<u8>);
+
+impl<'a> View<'a> {
+    /// Reads a record.
+    pub fn get<T: Stored>(&self, path: &str) -> Result<Option<Found<T>>, Error> {
+        let key = self.key(path);
+        let read = self.scope.store.get(key.as_bytes())?;
+        self.horizon.note(read.seq);
+        let Some(record) = read.value else { return Ok(None) };
+        let plaintext = self.scope.keyring.decrypt(&key, &record)?;
+        Ok(Some(Found { value: decode(&key, &plaintext)?, stamp: Stamp(record), seq: read.seq }))
+    }
+
+    /// Names directly below `prefix`, sorted; what has names below it ends in `/`. At most `limit`, those after `after`.
+    pub fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let prefix = self.key(prefix);
+        let mut names: Vec<String> = Vec::new();
+        let mut from = format!("{prefix}{after}").into_bytes();
+        while names.len() < limit {
+            let page_len = (limit - names.len()).min(LIST_PAGE);
+            let listing = self.scope.store.list(prefix.as_bytes(), Some(&from), page_len)?;
+            self.horizon.note(listing.seq);
+            let more = listing.keys.len() == page_len;
+            for key in listing.keys {
+                let name = std::str::from_utf8(&key).ok().and_then(|key| key.strip_prefix(&prefix));
+                let name = name.ok_or_else(|| damaged(&prefix, "a name below it is no text"))?;
+                let name = name.split_inclusive('/').next().unwrap_or(name).to_owned();
+                from = if name.ends_with('/') { format!("{prefix}{name}\u{10FFFF}").into_bytes() } else { key };
+                if name != after && names.last() != Some(&name) {
+                    names.push(name);
+                }
+            }
+            if !more {
+                break;
+            }
+        }
+        Ok(names)
+    }
+
+    /// Begins a change of several records, which happens as a whole or not at all.
+    pub fn change(&self) -> Change<'a> {
+        Change { view: *self, batch: Batch::default() }
+    }
+
+    /// Makes the answer wait for a commit that was seen otherwise, in a cache.
+    pub fn wait_for(&self, seq: Seq) {
+        self.horizon.note(seq);
+    }
+
+    fn key(&self, path: &str) -> String {
+        let mut key = String::with_capacity(self.scope.prefix.len() + path.len());
+        key.push_str(&self.scope.prefix);
+        key.push_str(path);
+        key
+    }
+}
+
+/// Several writes that become one commit.
+pub struct Change<'a> {
+    view: View<'a>,
+    batch: Batch,
+}
+
+impl Change<'_> {
+    pub fn put<T: Stored>(&mut self, path: &str, value: &T) -> Result<&mut Self, Error> {
+        let key = self.view.key(path);
+        let record = self.view.scope.keyring.encrypt(&key, &encode(value))?;
+        self.extend(|batch| Ok(batch.put(key, record)))?;
+        Ok(self)
+    }
+
+    pub fn delete(&mut self, path: &str) -> &mut Self {
+        self.batch = mem::take(&mut self.batch).delete(self.view.key(path));
+        self
+    }
+
+    /// The change happens only if the record is still as it was found.
+    pub fn expect(&mut self, path: &str, stamp: &Stamp) -> &mut Self {
+        self.batch = mem::take(&mut self.batch).expect_value(self.view.key(path), stamp.0.as_slice());
+        self
+    }
+
+    /// The change happens only if there is no such record.
+    pub fn expect_absent(&mut self, path: &str) -> &mut Self {
+        self.batch = mem::take(&mut self.batch).expect_absent(self.view.key(path));
+        self
+    }
+
+    /// Applies the change; everyone sees it at once. The request's answer waits until it is durable.
+    pub fn commit(self) -> Result<Seq, Error> {
+        let seq = self.view.scope.store.commit(self.batch)?;
+        self.view.horizon.note(seq);
+        Ok(seq)
+    }
+
+    pub(super) fn extend(&mut self, with: impl FnOnce(Batch) -> Result<Batch, Error>) -> Result<(), Error> {
+        self.batch = with(mem::take(&mut self.batch))?;
+        Ok(())
+    }
+}
+
+// === typed values ===
+
+/// A type that is kept in records: JSON behind one byte that says which version of the type wrote it.
+pub trait Stored: Serialize + DeserializeOwned {
+    const VERSION: u8;
+}
+
+/// The plaintext of a record.
+pub(super) fn encode<T: Stored>(value: &T) -> Zeroizing<Vec<u8>> {
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(ENCODED_LEN_USUAL));
+    plaintext.push(T::VERSION);
+    let written = serde_json::to_writer(&mut *plaintext, value);
+    debug_assert!(written.is_ok(), "stored types are serializable");
+    plaintext
+}
+
+pub(super) fn decode<T: Stored>(path: &str, plaintext: &[u8]) -> Result<T, Error> {
+    let (version, json) = plaintext.split_first().ok_or_else(|| damaged(path, "it holds nothing"))?;
+    if *version != T::VERSION {
+        return Err(damaged(path, "a version of the server that this one does not know wrote it"));
+    }
+    serde_json::from_slice(json).map_err(|_| damaged(path, "its content is not what it should be"))
+}
+
+/// Secret bytes inside a stored type, as base64. They are only ever written into a plaintext that is encrypted next.
+#[derive(Clone)]
+pub struct StoredSecret(pub Zeroizing<Vec<u8>>);
+
+impl Serialize for StoredSecret {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        let text = Zeroizing::new(STANDARD.encode(&self.0));
+        serializer.serialize_str(&text)
+    }
+}
+
+impl<'de> Deserialize<'de> for StoredSecret {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = <&str>::deserialize(deserializer)?;
+        STANDARD.decode(text).map(|bytes| Self(Zeroizing::new(bytes))).map_err(|_| de::Error::custom("not base64"))
+    }
+}
+
+/// Records read from the store at a time while listing.
+const LIST_PAGE: usize = 1_000;
+/// Most records are shorter; a buffer that never grows leaves no copies behind.
+const ENCODED_LEN_USUAL: usize = 1_024;
