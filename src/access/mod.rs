@@ -1,0 +1,10 @@
+//! Decides whether this token may do this, and mints the proof.
+//!
+//! Knows tokens and policies; nothing of mounts' contents, of engines or of HTTP.
+
+pub mod acl;
+pub mod gate;
+pub mod tokens;
+
+pub use gate::Admitted;
+pub use tokens::{Caller, Tokens};

@@ -1,0 +1,287 @@
+//! Tokens: made, looked up, renewed, revoked with their children.
+//!
+//! The store knows a token by a keyed hash only; whoever reads the store cannot use what it finds. Knows nothing of mounts.
+
+use std::collections::BTreeMap;
+use std::fmt::Write as _;
+use std::sync::Arc;
+use std::time::Duration;
+
+use quick_cache::sync::{Cache, GuardResult};
+use serde::{Deserialize, Serialize};
+use zeroize::Zeroizing;
+
+use super::acl::{Acl, ROOT_POLICY};
+use crate::api::{Error, Token};
+use crate::barrier::{Stored, StoredSecret, View};
+use crate::clock::Timestamp;
+use crate::crypto::mac::HmacSha256;
+use crate::crypto::random::Random;
+use crate::entropy::Entropy;
+
+/// All tokens of this server. The views given to its methods are views of the platform.
+pub struct Tokens {
+    salt: HmacSha256,
+    /// Callers seen lately. A token that is revoked is removed after its record.
+    cache: Cache<Id, Arc<Caller>>,
+}
+
+/// The owner of a token, with what its policies allow.
+pub struct Caller {
+    pub id: Id,
+    pub record: TokenRecord,
+    pub acl: Acl,
+}
+
+/// HMAC-SHA-256[salt](token): how the store knows a token.
+#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+pub struct Id([u8; 32]);
+
+/// What is kept of a token. Times are in seconds since 1970, with nanoseconds where clients see them.
+#[derive(Clone, Serialize, Deserialize)]
+pub struct TokenRecord {
+    pub accessor: String,
+    pub policies: Vec<String>,
+    /// The endpoint that made it.
+    pub path: String,
+    pub display_name: String,
+    pub metadata: Option<BTreeMap<String, String>>,
+    pub created_ns: i64,
+    pub ttl_s: u64,
+    pub explicit_ttl_max_s: u64,
+    pub period_s: u64,
+    pub renewable: bool,
+    /// `None`: never.
+    pub expires_ns: Option<i64>,
+    pub renewed_ns: Option<i64>,
+    /// Hash of the token that made it, whose end is its own; `None` for orphans.
+    pub parent: Option<String>,
+}
+
+impl Stored for TokenRecord {
+    const VERSION: u8 = 1;
+}
+
+impl Tokens {
+    /// Loads the salt of this store's token hashes, or makes it.
+    pub fn open(view: &View<'_>) -> Result<Self, Error> {
+        let salt = match view.get::<Salt>(SALT_PATH)? {
+            Some(found) => found.value,
+            None => {
+                let mut bytes = Zeroizing::new(vec![0; 32]);
+                Entropy.fill(&mut bytes);
+                let salt = Salt(StoredSecret(bytes));
+                let mut change = view.change();
+                change.put(SALT_PATH, &salt)?.expect_absent(SALT_PATH);
+                change.commit()?;
+                salt
+            }
+        };
+        Ok(Self { salt: HmacSha256::new(&salt.0.0), cache: Cache::new(CACHED_MAX) })
+    }
+
+    /// Finds the caller whose token this is, unless it is unknown, revoked or expired.
+    pub fn look_up(&self, view: &View<'_>, token: &Token, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
+        let id = self.id(token);
+        let caller = match self.cache.get_value_or_guard(&id, None) {
+            GuardResult::Value(caller) => Some(caller),
+            GuardResult::Guard(guard) => {
+                let caller = self.load(view, id)?;
+                if let Some(caller) = &caller {
+                    // Fails when the token was revoked meanwhile: then it is not cached.
+                    let _ = guard.insert(caller.clone());
+                }
+                caller
+            }
+            GuardResult::Timeout => self.load(view, id)?,
+        };
+        let Some(caller) = caller else { return Ok(None) };
+        if caller.record.expires_ns.is_some_and(|expires| expires <= nanoseconds(now)) {
+            self.revoke(view, &caller)?;
+            return Ok(None);
+        }
+        Ok(Some(caller))
+    }
+
+    /// Stores a new token. `conflict` is what the caller hears when the token exists.
+    pub fn create(&self, view: &View<'_>, token: &Token, record: TokenRecord) -> Result<Arc<Caller>, Error> {
+        let id = self.id(token);
+        let path = id.path();
+        let mut change = view.change();
+        change.put(&path, &record)?.expect_absent(&path);
+        change.put(&accessor_path(&record.accessor), &AccessorRecord { id: id.hex() })?;
+        if let Some(parent) = &record.parent {
+            change.put(&format!("{}{}", children_path(parent), id.hex()), &ChildRecord {})?;
+        }
+        change.commit().map_err(|error| match error {
+            crate::barrier::Error::Conflict => Error::invalid("cannot create a token with a duplicate ID"),
+            other => other.into(),
+        })?;
+        Ok(Arc::new(Caller::new(id, record)))
+    }
+
+    /// Gives a token more time: until `expires`.
+    pub fn renew(&self, view: &View<'_>, caller: &Caller, expires: Timestamp, now: Timestamp) -> Result<(), Error> {
+        let path = caller.id.path();
+        let found = view.get::<TokenRecord>(&path)?.ok_or(Error::Unauthenticated)?;
+        let (expires_ns, renewed_ns) = (Some(nanoseconds(expires)), Some(nanoseconds(now)));
+        let mut change = view.change();
+        change.put(&path, &TokenRecord { expires_ns, renewed_ns, ..found.value })?.expect(&path, &found.stamp);
+        change.commit()?;
+        self.cache.remove(&caller.id);
+        Ok(())
+    }
+
+    /// Ends a token and all that were made with it, at once.
+    pub fn revoke(&self, view: &View<'_>, caller: &Caller) -> Result<(), Error> {
+        let mut change = view.change();
+        let mut ended = Vec::new();
+        let mut left = vec![caller.id];
+        while let Some(id) = left.pop() {
+            if let Some(found) = view.get::<TokenRecord>(&id.path())? {
+                change.delete(&accessor_path(&found.value.accessor)).delete(&id.path());
+                if let Some(parent) = &found.value.parent {
+                    change.delete(&format!("{}{}", children_path(parent), id.hex()));
+                }
+            }
+            let children = view.list(&children_path(&id.hex()), "", usize::MAX)?;
+            left.extend(children.iter().filter_map(|hex| Id::from_hex(hex)));
+            ended.push(id);
+        }
+        change.commit()?;
+        for id in ended {
+            self.cache.remove(&id);
+        }
+        Ok(())
+    }
+
+    fn id(&self, token: &Token) -> Id {
+        Id(self.salt.compute(token.expose().as_bytes()))
+    }
+
+    fn load(&self, view: &View<'_>, id: Id) -> Result<Option<Arc<Caller>>, Error> {
+        let found = view.get::<TokenRecord>(&id.path())?;
+        Ok(found.map(|found| Arc::new(Caller::new(id, found.value))))
+    }
+}
+
+impl Caller {
+    fn new(id: Id, record: TokenRecord) -> Self {
+        let acl = Acl::of(record.policies.iter().map(String::as_str));
+        Self { id, record, acl }
+    }
+}
+
+impl TokenRecord {
+    /// A token that may do everything and never expires.
+    pub fn root(path: &str, display_name: &str, now: Timestamp) -> Self {
+        Self {
+            accessor: new_accessor(),
+            policies: vec![ROOT_POLICY.to_owned()],
+            path: path.to_owned(),
+            display_name: display_name.to_owned(),
+            metadata: None,
+            created_ns: nanoseconds(now),
+            ttl_s: 0,
+            explicit_ttl_max_s: 0,
+            period_s: 0,
+            renewable: false,
+            expires_ns: None,
+            renewed_ns: None,
+            parent: None,
+        }
+    }
+
+    /// What is left of its life; zero for a token that never expires.
+    pub fn ttl_left(&self, now: Timestamp) -> Duration {
+        let left = self.expires_ns.map_or(0, |expires| expires.saturating_sub(nanoseconds(now)));
+        Duration::from_nanos(u64::try_from(left).unwrap_or_default())
+    }
+}
+
+impl Id {
+    /// The hash in hexadecimal.
+    pub fn hex(self) -> String {
+        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
+            let _ = write!(hex, "{byte:02x}");
+            hex
+        })
+    }
+
+    fn from_hex(hex: &str) -> Option<Self> {
+        let mut id = [0; 32];
+        for (index, byte) in id.iter_mut().enumerate() {
+            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
+        }
+        Some(Self(id))
+    }
+
+    fn path(self) -> String {
+        format!("token/id/{}", self.hex())
+    }
+}
+
+/// A new service token in Vault's format.
+pub fn new_token() -> Token {
+    Token::new(format!("hvs.{}", &*random_word(TOKEN_LEN)))
+}
+
+pub fn new_accessor() -> String {
+    random_word(ACCESSOR_LEN).to_string()
+}
+
+/// Letters and digits with about 5.95 bits of entropy each. Bytes that would favour some of them are skipped.
+fn random_word(len: usize) -> Zeroizing<String> {
+    let mut word = Zeroizing::new(String::with_capacity(len));
+    let mut byte = [0];
+    while word.len() < len {
+        Entropy.fill(&mut byte);
+        if let Some(char) = ALPHABET.get(usize::from(byte[0] & 0x3f)) {
+            word.push(char::from(*char));
+        }
+    }
+    word
+}
+
+/// Nanoseconds since 1970, which fit until the year 2262.
+pub fn nanoseconds(time: Timestamp) -> i64 {
+    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
+}
+
+fn accessor_path(accessor: &str) -> String {
+    format!("token/accessor/{accessor}")
+}
+
+fn children_path(parent: &str) -> String {
+    format!("token/child/{parent}/")
+}
+
+#[derive(Serialize, Deserialize)]
+struct Salt(StoredSecret);
+
+impl Stored for Salt {
+    const VERSION: u8 = 1;
+}
+
+#[derive(Serialize, Deserialize)]
+struct AccessorRecord {
+    id: String,
+}
+
+impl Stored for AccessorRecord {
+    const VERSION: u8 = 1;
+}
+
+#[derive(Serialize, Deserialize)]
+struct ChildRecord {}
+
+impl Stored for ChildRecord {
+    const VERSION: u8 = 1;
+}
+
+const SALT_PATH: &str = "token/salt";
+const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+const TOKEN_LEN: usize = 24;
+const ACCESSOR_LEN: usize = 24;
+/// Callers kept in memory, about 1 KiB each.
+const CACHED_MAX: usize = 10_000;

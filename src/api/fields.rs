@@ -1,0 +1,308 @@
+//! The parameter types with rules of their own: durations, base64, lists, maps of text.
+//!
+//! Each reads what Vault's clients send under that name. Knows nothing of any endpoint.
+
+use std::borrow::Cow;
+use std::collections::BTreeMap;
+use std::fmt;
+use std::time::Duration;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use zeroize::Zeroizing;
+
+use super::base64::{self, CorruptInput};
+
+/// A duration: seconds, or Go's notation (`1h30m`, `90s`), or days (`30d`). Absent, and `null`, are `None`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Ttl(pub Option<Duration>);
+
+impl Ttl {
+    /// Reads the text of a duration; the error is Go's.
+    pub fn parse(text: &str) -> Result<Duration, String> {
+        if text.is_empty() {
+            return Ok(Duration::ZERO);
+        }
+        if let Ok(seconds) = text.parse::<i64>() {
+            return u64::try_from(seconds).map(Duration::from_secs).map_err(|_| negative(text));
+        }
+        if let Some(Ok(days)) = text.strip_suffix('d').map(str::parse::<i64>) {
+            let days = u64::try_from(days).map_err(|_| negative(text))?;
+            return days.checked_mul(SECONDS_PER_DAY).map(Duration::from_secs).ok_or_else(|| invalid_duration(text));
+        }
+        go_duration(text)
+    }
+}
+
+fn negative(text: &str) -> String {
+    format!("cannot provide negative value '{text}'")
+}
+
+fn invalid_duration(text: &str) -> String {
+    format!("time: invalid duration {text:?}")
+}
+
+/// Go's `time.ParseDuration`: decimal numbers, each with a unit.
+fn go_duration(text: &str) -> Result<Duration, String> {
+    let unsigned = text.strip_prefix('+').unwrap_or(text);
+    if unsigned.starts_with('-') {
+        return Err(negative(text));
+    }
+    let mut rest = unsigned;
+    let mut total_ns = 0_u64;
+    while !rest.is_empty() {
+        let number_len = rest.find(|char: char| !char.is_ascii_digit() && char != '.').unwrap_or(rest.len());
+        let (number, tail) = rest.split_at(number_len);
+        let unit_len = tail.find(|char: char| char.is_ascii_digit() || char == '.').unwrap_or(tail.len());
+        let (unit, tail) = tail.split_at(unit_len);
+        if unit.is_empty() && !number.is_empty() {
+            return Err(format!("time: missing unit in duration {text:?}"));
+        }
+        let unit_ns = unit_ns(unit).ok_or_else(|| match number {
+            "" => invalid_duration(text),
+            _ => format!("time: unknown unit {unit:?} in duration {text:?}"),
+        })?;
+        let part_ns = decimal_times(number, unit_ns).ok_or_else(|| invalid_duration(text))?;
+        total_ns = total_ns.checked_add(part_ns).ok_or_else(|| invalid_duration(text))?;
+        rest = tail;
+    }
+    Ok(Duration::from_nanos(total_ns))
+}
+
+fn unit_ns(unit: &str) -> Option<u64> {
+    Some(match unit {
+        "ns" => 1,
+        "us" | "µs" | "μs" => 1_000,
+        "ms" => 1_000_000,
+        "s" => 1_000_000_000,
+        "m" => 60_000_000_000,
+        "h" => 3_600_000_000_000,
+        _ => return None,
+    })
+}
+
+/// `number` × `unit_ns` with the fraction cut to whole nanoseconds; nothing is rounded through a float.
+fn decimal_times(number: &str, unit_ns: u64) -> Option<u64> {
+    let (whole, fraction) = number.split_once('.').unwrap_or((number, ""));
+    if whole.is_empty() && fraction.is_empty() {
+        return None;
+    }
+    let whole: u64 = if whole.is_empty() { 0 } else { whole.parse().ok()? };
+    let mut total = whole.checked_mul(unit_ns)?;
+    let mut scale = u128::from(unit_ns);
+    for digit in fraction.chars() {
+        scale /= 10;
+        total = total.checked_add(u64::try_from(u128::from(digit.to_digit(10)?) * scale).ok()?)?;
+    }
+    Some(total)
+}
+
+impl<'de> Deserialize<'de> for Ttl {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Ttl;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Ttl, E> {
+                Ttl::parse(text).map(|duration| Ttl(Some(duration))).map_err(E::custom)
+            }
+
+            fn visit_unit<E>(self) -> Result<Ttl, E> {
+                Ok(Ttl(None))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
+/// Base64 as Go reads it. Whether it was good is asked when the bytes are needed, since handlers check other things first.
+pub struct Base64(Result<Zeroizing<Vec<u8>>, CorruptInput>);
+
+impl Base64 {
+    /// The decoded bytes, or where the text stops being base64.
+    pub fn decoded(self) -> Result<Zeroizing<Vec<u8>>, CorruptInput> {
+        self.0
+    }
+
+    /// As `decoded`, of a parameter that may be absent: no bytes then.
+    pub fn or_empty(parameter: Option<Self>) -> Result<Zeroizing<Vec<u8>>, CorruptInput> {
+        parameter.map_or_else(|| Ok(Zeroizing::default()), Self::decoded)
+    }
+}
+
+impl<'de> Deserialize<'de> for Base64 {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Base64;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Base64, E> {
+                Ok(Base64(base64::decode(text)))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+/// A text that may be secret: it is wiped when dropped.
+#[derive(Default)]
+pub struct SecretText(Zeroizing<String>);
+
+impl SecretText {
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}
+
+impl<'de> Deserialize<'de> for SecretText {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
+    }
+}
+
+/// A list of texts: a JSON list, or one text with commas. Blanks around an item, and empty items, are dropped.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct CommaList(pub Vec<String>);
+
+impl<'de> Deserialize<'de> for CommaList {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Items;
+        impl<'de> Visitor<'de> for Items {
+            type Value = CommaList;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a list of texts")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<CommaList, E> {
+                let items = text.split(',').map(str::trim).filter(|item| !item.is_empty());
+                Ok(CommaList(items.map(str::to_owned).collect()))
+            }
+
+            fn visit_unit<E>(self) -> Result<CommaList, E> {
+                Ok(CommaList::default())
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<CommaList, A::Error> {
+                let mut items = Vec::new();
+                while let Some(item) = seq.next_element::<String>()? {
+                    items.push(item.trim().to_owned());
+                }
+                items.retain(|item| !item.is_empty());
+                Ok(CommaList(items))
+            }
+        }
+        deserializer.deserialize_any(Items)
+    }
+}
+
+/// A map of texts: a JSON object, or `key=value` texts.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct TextMap(pub BTreeMap<String, String>);
+
+impl<'de> Deserialize<'de> for TextMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Pairs;
+        impl<'de> Visitor<'de> for Pairs {
+            type Value = TextMap;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a map of texts")
+            }
+
+            fn visit_unit<E>(self) -> Result<TextMap, E> {
+                Ok(TextMap::default())
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<TextMap, E> {
+                if text.trim_start().starts_with('{') {
+                    return serde_json::from_str(text).map(TextMap).map_err(E::custom);
+                }
+                text.split(',').filter(|pair| !pair.is_empty()).map(key_value).collect::<Option<_>>().map(TextMap).ok_or_else(|| {
+                    E::custom("expected a JSON object or key=value pairs")
+                })
+            }
+
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TextMap, A::Error> {
+                let mut map = BTreeMap::new();
+                while let Some(pair) = seq.next_element::<String>()? {
+                    map.extend([key_value(&pair).ok_or_else(|| de::Error::custom("expected key=value pairs"))?]);
+                }
+                Ok(TextMap(map))
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<TextMap, A::Error> {
+                let mut texts = BTreeMap::new();
+                while let Some(entry) = map.next_entry::<String, String>()? {
+                    texts.extend([entry]);
+                }
+                Ok(TextMap(texts))
+            }
+        }
+        deserializer.deserialize_any(Pairs)
+    }
+}
+
+fn key_value(pair: &str) -> Option<(String, String)> {
+    pair.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
+}
+
+/// Describes a type to the API documentation as another one.
+macro_rules! documented_as {
+    ($($type:ty => $like:ty),*) => {$(
+        impl JsonSchema for $type {
+            fn schema_name() -> Cow<'static, str> {
+                <$like>::schema_name()
+            }
+
+            fn json_schema(generator: &mut SchemaGenerator) -> Schema {
+                <$like>::json_schema(generator)
+            }
+
+            fn inline_schema() -> bool {
+                true
+            }
+        }
+    )*};
+}
+
+documented_as!(Ttl => String, Base64 => String, SecretText => String, CommaList => Vec<String>, TextMap => BTreeMap<String, String>);
+
+const SECONDS_PER_DAY: u64 = 86_400;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn durations_are_read_as_vault_reads_them() {
+        let check = |text: &str, expected: Result<u64, &str>| {
+            assert_eq!(Ttl::parse(text).map(|d| d.as_nanos()), expected.map(u128::from).map_err(str::to_owned), "{text}");
+        };
+        const S: u64 = 1_000_000_000;
+        check("", Ok(0));
+        check("90", Ok(90 * S));
+        check("1h30m", Ok(5_400 * S));
+        check("1.5h", Ok(5_400 * S));
+        check("30d", Ok(30 * 86_400 * S));
+        check("7200s0ns", Ok(7_200 * S));
+        check("0.3s", Ok(300_000_000));
+        check(".5s", Ok(S / 2));
+        check("1.0000000001s", Ok(S));
+        check("-1", Err("cannot provide negative value '-1'"));
+        check("-1h", Err("cannot provide negative value '-1h'"));
+        check("3600.5", Err("time: missing unit in duration \"3600.5\""));
+        check("bogus", Err("time: invalid duration \"bogus\""));
+        check("1y", Err("time: unknown unit \"y\" in duration \"1y\""));
+        check(".s", Err("time: invalid duration \".s\""));
+        check("99999999999999h", Err("time: invalid duration \"99999999999999h\""));
+    }
+}

@@ -1,0 +1,161 @@
+//! Writes JSON as Go's encoder does: `<`, `>` and `&` inside strings are escaped.
+//!
+//! Answers are written straight into their final bytes; no value tree is built.
+
+use std::io;
+
+use serde::Serialize;
+use serde_json::ser::{CompactFormatter, Formatter, Serializer};
+use zeroize::Zeroizing;
+
+use super::base64;
+
+/// One JSON object under construction. Its bytes may hold plaintexts: they are wiped when dropped.
+pub struct Object {
+    bytes: Zeroizing<Vec<u8>>,
+}
+
+impl Default for Object {
+    fn default() -> Self {
+        Self::with_capacity(256)
+    }
+}
+
+impl Object {
+    pub fn with_capacity(bytes: usize) -> Self {
+        Self { bytes: Zeroizing::new(Vec::with_capacity(bytes)) }
+    }
+
+    /// Adds a member.
+    pub fn set(&mut self, name: &str, value: impl Serialize) -> &mut Self {
+        self.name(name);
+        write(&mut self.bytes, &value);
+        self
+    }
+
+    /// Adds a string member: `prefix`, then `data` in base64. Neither may need escapes, which is why this is fast.
+    pub fn set_base64(&mut self, name: &str, prefix: &str, data: &[u8]) -> &mut Self {
+        self.name(name);
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(prefix.as_bytes());
+        base64::encode_into(data, &mut self.bytes);
+        self.bytes.push(b'"');
+        self
+    }
+
+    /// Adds a member that is a list of objects.
+    pub fn set_list<T>(&mut self, name: &str, items: impl Iterator<Item = T>, mut fill: impl FnMut(&mut Self, T)) -> &mut Self {
+        self.name(name);
+        self.bytes.push(b'[');
+        for (index, item) in items.enumerate() {
+            if index > 0 {
+                self.bytes.push(b',');
+            }
+            self.nested(|object| fill(object, item));
+        }
+        self.bytes.push(b']');
+        self
+    }
+
+    /// Adds a member that is an object.
+    pub fn set_object(&mut self, name: &str, fill: impl FnOnce(&mut Self)) -> &mut Self {
+        self.name(name);
+        self.nested(fill);
+        self
+    }
+
+    /// The finished text.
+    pub fn finish(mut self) -> Json {
+        if self.bytes.is_empty() {
+            self.bytes.push(b'{');
+        }
+        self.bytes.push(b'}');
+        Json(self.bytes)
+    }
+
+    fn nested(&mut self, fill: impl FnOnce(&mut Self)) {
+        self.bytes.push(b'{');
+        fill(self);
+        self.bytes.push(b'}');
+    }
+
+    /// Writes what stands before a member's value: the opening brace of a new text or a comma where due, and the name.
+    fn name(&mut self, name: &str) {
+        match self.bytes.last() {
+            None => self.bytes.push(b'{'),
+            Some(b'{') => {}
+            Some(_) => self.bytes.push(b','),
+        }
+        write(&mut self.bytes, &name);
+        self.bytes.push(b':');
+    }
+}
+
+/// A finished JSON text, wiped when dropped.
+pub struct Json(pub Zeroizing<Vec<u8>>);
+
+impl Json {
+    pub fn of(value: &impl Serialize) -> Self {
+        let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+        write(&mut bytes, value);
+        Self(bytes)
+    }
+}
+
+/// Appends `value` to `out`. Only a map with keys that are no strings could fail, and no caller has one.
+pub fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+    let mut serializer = Serializer::with_formatter(out, GoFormatter);
+    let written = value.serialize(&mut serializer);
+    debug_assert!(written.is_ok(), "every answer is serializable");
+}
+
+struct GoFormatter;
+
+impl Formatter for GoFormatter {
+    fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        let mut rest = fragment;
+        while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
+            let (plain, special) = rest.split_at(at);
+            CompactFormatter.write_string_fragment(writer, plain)?;
+            let mut chars = special.chars();
+            if let Some(char) = chars.next() {
+                write!(writer, "\\u{:04x}", u32::from(char))?;
+            }
+            rest = chars.as_str();
+        }
+        CompactFormatter.write_string_fragment(writer, rest)
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn check(expected: &str, fill: impl FnOnce(&mut Object)) {
+        let mut object = Object::default();
+        fill(&mut object);
+        assert_eq!(String::from_utf8_lossy(&object.finish().0), expected);
+    }
+
+    #[test]
+    fn objects_are_compact_json() {
+        check("{}", |_| {});
+        check(r#"{"a":1,"b":"x"}"#, |o| {
+            o.set("a", 1).set("b", "x");
+        });
+        check(r#"{"c":"vault:v1:AAE=","l":[{"n":0},{"n":1}],"o":{},"e":[]}"#, |o| {
+            o.set_base64("c", "vault:v1:", &[0, 1]);
+            o.set_list("l", 0..2, |item, n| {
+                item.set("n", n);
+            });
+            o.set_object("o", |_| {}).set_list("e", 0..0, |_, _| {});
+        });
+    }
+
+    #[test]
+    fn strings_are_escaped_as_go_does() {
+        check(r#"{"s":"\u003ca \u0026 b\u003e \u2028\u2029 é \" \\ \n \u0001"}"#, |o| {
+            o.set("s", "<a & b> \u{2028}\u{2029} é \" \\ \n \u{1}");
+        });
+    }
+}

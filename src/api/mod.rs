@@ -1,0 +1,16 @@
+//! The vocabulary of the API: what a request, a reply, an error and a row of the route table are.
+//!
+//! No I/O and no state. Nothing in here runs a request.
+
+pub mod base64;
+pub mod error;
+pub mod fields;
+pub mod json;
+pub mod reply;
+pub mod request;
+pub mod route;
+pub mod weak;
+
+pub use error::Error;
+pub use reply::{Data, Login, Reply};
+pub use request::{Op, Params, Request, RequestId, Token};

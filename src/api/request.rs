@@ -1,0 +1,72 @@
+//! What a client asked for, once HTTP is out of the way.
+
+use std::net::IpAddr;
+use std::time::Duration;
+
+use zeroize::Zeroizing;
+
+/// The operations that a path can have. Each is the capability it needs, except that `Write` needs `create` or `update`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Op {
+    Read,
+    List,
+    Write,
+    Patch,
+    Delete,
+}
+
+impl Op {
+    pub const ALL: [Self; 5] = [Self::Read, Self::List, Self::Write, Self::Patch, Self::Delete];
+
+    /// The word that route lists, metrics and logs use.
+    pub fn name(self) -> &'static str {
+        match self {
+            Self::Read => "read",
+            Self::List => "list",
+            Self::Write => "write",
+            Self::Patch => "patch",
+            Self::Delete => "delete",
+        }
+    }
+}
+
+/// One request, as the core sees it.
+pub struct Request {
+    pub id: RequestId,
+    pub op: Op,
+    /// Asks for the description of the path, in place of the operation.
+    pub help: bool,
+    /// Decoded path below `/v1/`; of a list request it ends in `/`.
+    pub path: String,
+    pub token: Option<Token>,
+    pub params: Params,
+    /// Asks for the answer in a response-wrapping token.
+    pub wrap_ttl: Option<Duration>,
+    pub remote: IpAddr,
+}
+
+/// Identifies one request in its answer, in logs and in the audit trail.
+#[derive(Clone, Copy)]
+pub struct RequestId(pub uuid::Uuid);
+
+/// Where the parameters of a request stand, besides its path.
+pub enum Params {
+    None,
+    /// The body, a JSON text. Wiped when the request ends.
+    Json(Zeroizing<Vec<u8>>),
+    /// Query string or form body: names and values, in the order they came.
+    Pairs(Vec<(String, String)>),
+}
+
+/// A token as the client sent it. Compare by [`crate::access::tokens`] only.
+pub struct Token(Zeroizing<String>);
+
+impl Token {
+    pub fn new(text: impl Into<String>) -> Self {
+        Self(Zeroizing::new(text.into()))
+    }
+
+    pub fn expose(&self) -> &str {
+        &self.0
+    }
+}

@@ -1,0 +1,249 @@
+//! What a row of the route table says, and how a path finds its row.
+//!
+//! A pattern is made of literals, `{name}` (a word as Vault's generic names), `{name?}` (may be absent), `{rest..}` (one
+//! or more characters, slashes too) and `{rest?..}`. Knows nothing of what a row runs: that is `engine`.
+
+use std::collections::HashMap;
+
+use schemars::{Schema, SchemaGenerator};
+
+use super::Op;
+
+/// One endpoint: an operation on a pattern, and whatever is unusual about it.
+#[derive(Clone, Copy)]
+pub struct Row {
+    pub op: Op,
+    pub path: &'static str,
+    pub access: Access,
+    /// Answered while the barrier is sealed, too.
+    pub while_sealed: bool,
+    pub shape: Shape,
+    pub work: Work,
+    /// Describes the request: its fields, and by their documentation what it does.
+    pub schema: fn(&mut SchemaGenerator) -> Schema,
+}
+
+/// What a caller must bring.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Access {
+    /// A token whose policies grant the operation's capability.
+    Token,
+    /// As `Token`, and the `sudo` capability.
+    Sudo,
+    /// Nothing.
+    Open,
+}
+
+/// How an answer's data meets the wire.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Shape {
+    /// Inside Vault's envelope.
+    Enveloped,
+    /// Inside the envelope and, for old clients, beside it.
+    Echoed,
+    /// As it is.
+    Bare,
+}
+
+/// Where a handler may run.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Work {
+    /// Microseconds: on the thread that reads the socket.
+    Quick,
+    /// Longer, or it waits: on a thread that may block.
+    Slow,
+}
+
+/// The parts of a path that its pattern names, in the pattern's order. Absent optional parts are there, empty.
+#[derive(Default)]
+pub struct Captures<'p>(Vec<(&'static str, &'p str)>);
+
+impl<'p> Captures<'p> {
+    pub fn as_slice(&self) -> &[(&'static str, &'p str)] {
+        &self.0
+    }
+
+    /// The text captured under `name`, empty if there is none.
+    pub fn text(&self, name: &str) -> &'p str {
+        self.0.iter().find(|(captured, _)| *captured == name).map_or("", |(_, text)| text)
+    }
+}
+
+/// What a path leads to.
+pub enum Match<'p> {
+    /// The row with this index.
+    Row(usize, Captures<'p>),
+    /// The path exists, without this operation.
+    NoOperation,
+    NoPath,
+}
+
+/// All rows of one engine, arranged for look-up.
+pub struct Table {
+    /// Patterns that begin with a literal, by it; the most specific first.
+    by_head: HashMap<&'static str, Vec<Entry>>,
+    /// All others.
+    headless: Vec<Entry>,
+}
+
+struct Entry {
+    pattern: Pattern,
+    /// Indices of the rows that share the pattern.
+    rows: Vec<(Op, usize)>,
+}
+
+impl Table {
+    pub fn new<'r>(rows: impl Iterator<Item = &'r Row>) -> Self {
+        let mut table = Self { by_head: HashMap::new(), headless: Vec::new() };
+        for (index, row) in rows.enumerate() {
+            table.add(row, index);
+        }
+        table.by_head.values_mut().chain([&mut table.headless]).for_each(|entries| {
+            entries.sort_by(|a, b| a.pattern.specificity().cmp(&b.pattern.specificity()));
+        });
+        table
+    }
+
+    fn add(&mut self, row: &Row, index: usize) {
+        let pattern = Pattern::parse(row.path);
+        let entries = match pattern.0.first() {
+            Some(Part::Literal(head)) => self.by_head.entry(head).or_default(),
+            Some(_) | None => &mut self.headless,
+        };
+        match entries.iter_mut().find(|entry| entry.pattern == pattern) {
+            Some(entry) => entry.rows.push((row.op, index)),
+            None => entries.push(Entry { pattern, rows: vec![(row.op, index)] }),
+        }
+    }
+
+    /// Finds the row for an operation on a path below the mount. The path of a list request ends in `/`.
+    pub fn find<'p>(&self, op: Op, path: &'p str) -> Match<'p> {
+        let head = path.split('/').next().unwrap_or_default();
+        let mut found = Match::NoPath;
+        for entry in self.by_head.get(head).into_iter().flatten().chain(&self.headless) {
+            let lists = entry.rows.iter().any(|(op, _)| *op == Op::List);
+            let Some(captures) = entry.pattern.captures(path, lists) else { continue };
+            match entry.rows.iter().find(|(row_op, _)| *row_op == op) {
+                Some((_, index)) => return Match::Row(*index, captures),
+                None => found = Match::NoOperation,
+            }
+        }
+        found
+    }
+}
+
+// === patterns ===
+
+#[derive(Debug, PartialEq, Eq)]
+struct Pattern(Vec<Part>);
+
+/// Ordered by specificity.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
+enum Part {
+    Literal(&'static str),
+    Name(&'static str),
+    OptionalName(&'static str),
+    Rest(&'static str),
+    OptionalRest(&'static str),
+}
+
+impl Pattern {
+    fn parse(text: &'static str) -> Self {
+        Self(text.split('/').filter(|part| !part.is_empty()).map(Part::parse).collect())
+    }
+
+    /// Sorts the pattern that says more before the one that says less.
+    fn specificity(&self) -> impl Ord {
+        let ranks: Vec<u8> = self.0.iter().map(|part| part.rank()).collect();
+        (ranks, std::cmp::Reverse(self.0.len()))
+    }
+
+    /// What the path's parts are, if it fits. A path that can be listed may end in `/`.
+    fn captures<'p>(&self, path: &'p str, lists: bool) -> Option<Captures<'p>> {
+        let mut captures = Captures::default();
+        let path = if lists { path.strip_suffix('/').unwrap_or(path) } else { path };
+        let rest = if path.is_empty() { None } else { Some(path) };
+        fit(&self.0, rest, &mut captures.0).then_some(captures)
+    }
+}
+
+/// Fits `parts` to what is left of a path (`None`: nothing, not even a slash).
+fn fit<'p>(parts: &[Part], rest: Option<&'p str>, captures: &mut Vec<(&'static str, &'p str)>) -> bool {
+    let Some((part, parts)) = parts.split_first() else { return rest.is_none() };
+    let (segment, tail) = match rest.map(|rest| rest.split_once('/')) {
+        None => (None, None),
+        Some(None) => (rest, None),
+        Some(Some((segment, tail))) => (Some(segment), Some(tail)),
+    };
+    let depth = captures.len();
+    let fits = match *part {
+        Part::Literal(literal) => segment == Some(literal) && fit(parts, tail, captures),
+        Part::Name(name) => segment.filter(|text| is_name(text)).is_some_and(|text| {
+            captures.push((name, text));
+            fit(parts, tail, captures)
+        }),
+        Part::OptionalName(name) => {
+            let (text, tail) = segment.filter(|text| is_name(text)).map_or(("", rest), |text| (text, tail));
+            captures.push((name, text));
+            fit(parts, tail, captures)
+        }
+        Part::Rest(name) => rest.is_some_and(|rest| fit_rest(name, parts, rest, captures)),
+        Part::OptionalRest(name) => match rest {
+            Some(rest) => fit_rest(name, parts, rest, captures),
+            None => {
+                captures.push((name, ""));
+                fit(parts, None, captures)
+            }
+        },
+    };
+    if !fits {
+        captures.truncate(depth);
+    }
+    fits
+}
+
+/// The rest takes as much as the parts behind it, all literals, leave.
+fn fit_rest<'p>(name: &'static str, parts: &[Part], rest: &'p str, captures: &mut Vec<(&'static str, &'p str)>) -> bool {
+    let mut text = rest;
+    for part in parts.iter().rev() {
+        let Part::Literal(literal) = part else { return false };
+        let Some(shorter) = text.strip_suffix(literal).and_then(|text| text.strip_suffix('/')) else { return false };
+        text = shorter;
+    }
+    captures.push((name, text));
+    !text.is_empty()
+}
+
+impl Part {
+    fn parse(text: &'static str) -> Self {
+        let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else { return Self::Literal(text) };
+        match (inner.strip_suffix("?.."), inner.strip_suffix(".."), inner.strip_suffix('?')) {
+            (Some(name), _, _) => Self::OptionalRest(name),
+            (_, Some(name), _) => Self::Rest(name),
+            (_, _, Some(name)) => Self::OptionalName(name),
+            _ => Self::Name(inner),
+        }
+    }
+
+    fn rank(self) -> u8 {
+        match self {
+            Self::Literal(_) => 0,
+            Self::Name(_) => 1,
+            Self::OptionalName(_) => 2,
+            Self::Rest(_) => 3,
+            Self::OptionalRest(_) => 4,
+        }
+    }
+}
+
+/// Vault's generic name, `\w(([\w-.]+)?\w)?`: word characters, inside also `-` and `.`.
+pub fn is_name(text: &str) -> bool {
+    let word = |byte: u8| byte.is_ascii_alphanumeric() || byte == b'_';
+    match text.as_bytes() {
+        [] => false,
+        [only] => word(*only),
+        [first, inside @ .., last] => {
+            word(*first) && word(*last) && inside.iter().all(|byte| word(*byte) || matches!(byte, b'-' | b'.'))
+        }
+    }
+}

@@ -1,0 +1,521 @@
+//! Vault's lenient reading of parameters: a serde deserializer that converts by the type a request struct asks for.
+//!
+//! Parameters come from the path, then from the body or the query. `"10"` is read as a number where a number is asked
+//! for, `1` as a boolean, a number as its text where a string is asked for. `null` is the type's zero, not absence.
+//! Works on slices of the JSON text; no value tree is built. Knows nothing of what the parameters mean.
+
+use std::borrow::Cow;
+use std::fmt;
+
+use serde::de::value::SeqDeserializer;
+use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde_json::value::RawValue;
+
+use super::request::Params;
+use super::route::Captures;
+use super::Error;
+
+/// The name by which a type asks for the untouched JSON text of its value, as `deserialize_newtype_struct`.
+pub const RAW: &str = "coffer::Raw";
+
+/// A decoded request, and what to tell its sender about parameters that had no effect.
+pub struct Decoded<T> {
+    pub request: T,
+    pub warnings: Vec<String>,
+}
+
+/// Reads a request struct from the captures of its path and its parameters.
+pub fn decode<T: DeserializeOwned>(captures: &Captures<'_>, params: &Params) -> Result<Decoded<T>, FieldError> {
+    let members = Members::of(params)?;
+    let mut known = &[][..];
+    let request = T::deserialize(Fields { captures: captures.as_slice(), members: &members.0, known: &mut known })?;
+    Ok(Decoded { request, warnings: members.warnings(captures, known) })
+}
+
+/// Why a request could not be decoded.
+#[derive(Debug)]
+pub enum FieldError {
+    /// The body is no JSON object.
+    Syntax(Error),
+    /// One field does not convert to its type.
+    Field { name: Cow<'static, str>, detail: String },
+}
+
+impl FieldError {
+    fn detail(detail: impl fmt::Display) -> Self {
+        Self::Field { name: Cow::Borrowed(""), detail: detail.to_string() }
+    }
+
+    fn unconvertible(expected: &str, found: &str) -> Self {
+        Self::detail(format_args!("'' expected type '{expected}', got unconvertible type '{found}'"))
+    }
+
+    fn unparsable(expected: &str, reason: &str) -> Self {
+        Self::detail(format_args!("'' cannot parse value as '{expected}': strconv.{reason}"))
+    }
+
+    fn at(self, field: &'static str) -> Self {
+        match self {
+            Self::Field { detail, .. } => Self::Field { name: Cow::Borrowed(field), detail },
+            Self::Syntax(_) => self,
+        }
+    }
+
+    /// The client's error. Paths that look for an existing object decode before the usual validation: their text is bare.
+    pub fn into_error(self, validated: bool) -> Error {
+        match self {
+            Self::Syntax(error) => error,
+            Self::Field { name, detail } => {
+                let prefix = if validated { "Field validation failed: " } else { "" };
+                Error::invalid(format!("{prefix}error converting input for field {name:?}: {detail}"))
+            }
+        }
+    }
+}
+
+impl fmt::Display for FieldError {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Syntax(error) => error.fmt(f),
+            Self::Field { detail, .. } => f.write_str(detail),
+        }
+    }
+}
+
+impl std::error::Error for FieldError {}
+
+impl de::Error for FieldError {
+    fn custom<T: fmt::Display>(text: T) -> Self {
+        Self::detail(text)
+    }
+}
+
+// === the members of one object ===
+
+/// Names and values of a JSON object, or of a query or form, in the order they came.
+struct Members<'de>(Vec<(Cow<'de, str>, Value<'de>)>);
+
+impl<'de> Members<'de> {
+    fn of(params: &'de Params) -> Result<Self, FieldError> {
+        match params {
+            Params::None => Ok(Self(Vec::new())),
+            Params::Pairs(pairs) => Ok(Self(join_repeated(pairs))),
+            Params::Json(body) => Self::of_json(body).map_err(FieldError::Syntax),
+        }
+    }
+
+    /// Reads a body: nothing, `null` or one object. More JSON behind it is ignored, anything else is an error.
+    fn of_json(body: &'de [u8]) -> Result<Self, Error> {
+        let text = std::str::from_utf8(body).map_err(|error| not_json(&error))?;
+        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Option<Self>>();
+        let members = values.next().transpose().map_err(|error| not_json(&error))?.flatten();
+        let rest = text.get(values.byte_offset()..).unwrap_or_default();
+        match serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>().next() {
+            Some(Err(error)) => Err(not_json(&error)),
+            Some(Ok(_)) | None => Ok(members.unwrap_or(Self(Vec::new()))),
+        }
+    }
+
+    /// Of equal names the last one counts.
+    fn find(members: &[(Cow<'de, str>, Value<'de>)], name: &str) -> Option<Value<'de>> {
+        members.iter().rev().find(|(member, _)| member == name).map(|(_, value)| value.clone())
+    }
+
+    /// Vault's two warnings: parameters that nobody knows, and parameters that the path overrides.
+    fn warnings(&self, captures: &Captures<'_>, known: &[&str]) -> Vec<String> {
+        let (mut replaced, mut ignored) = (Vec::new(), Vec::new());
+        for (name, _) in &self.0 {
+            if captures.as_slice().iter().any(|(capture, _)| capture == name) {
+                replaced.push(name.as_ref());
+            } else if !known.contains(&name.as_ref()) {
+                ignored.push(name.as_ref());
+            }
+        }
+        let mut warnings = Vec::new();
+        let mut warn = |text: &str, mut names: Vec<&str>| {
+            names.sort_unstable();
+            names.dedup();
+            if !names.is_empty() {
+                warnings.push(format!("Endpoint {text}: [{}]", names.join(" ")));
+            }
+        };
+        warn("ignored these unrecognized parameters", ignored);
+        warn("replaced the value of these parameters with the values captured from the endpoint's path", replaced);
+        warnings
+    }
+}
+
+/// Says where the text stops being JSON, never what stands there: a body may hold secrets.
+fn not_json(error: &dyn fmt::Display) -> Error {
+    Error::invalid(format!("failed to decode JSON input: {error}"))
+}
+
+/// A name that comes more than once has all its values, separated by commas.
+fn join_repeated(pairs: &[(String, String)]) -> Vec<(Cow<'_, str>, Value<'_>)> {
+    let mut members: Vec<(Cow<'_, str>, Value<'_>)> = Vec::with_capacity(pairs.len());
+    for (name, value) in pairs {
+        match members.iter_mut().find(|(member, _)| member == name) {
+            Some((_, Value::Text(text))) => *text = Cow::Owned(format!("{text},{value}")),
+            Some(_) | None => members.push((Cow::Borrowed(name), Value::Text(Cow::Borrowed(value)))),
+        }
+    }
+    members
+}
+
+impl<'de> Deserialize<'de> for Members<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Object;
+        impl<'de> Visitor<'de> for Object {
+            type Value = Members<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
+                let mut members = Vec::with_capacity(4);
+                while let Some(Name(name)) = map.next_key()? {
+                    if members.len() == MEMBERS_MAX {
+                        return Err(de::Error::custom(format_args!("more than {MEMBERS_MAX} members in one object")));
+                    }
+                    members.push((name, Value::Json(map.next_value::<&RawValue>()?.get())));
+                }
+                Ok(Members(members))
+            }
+        }
+        deserializer.deserialize_map(Object)
+    }
+}
+
+/// A member's name, copied only when it has escapes.
+struct Name<'de>(Cow<'de, str>);
+
+impl<'de> Deserialize<'de> for Name<'de> {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl<'de> Visitor<'de> for Text {
+            type Value = Name<'de>;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a name")
+            }
+
+            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Borrowed(text)))
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
+                Ok(Name(Cow::Owned(text.to_owned())))
+            }
+        }
+        deserializer.deserialize_str(Text)
+    }
+}
+
+// === a request struct ===
+
+/// Hands a struct its fields: those of the path first, then those of the members.
+struct Fields<'a, 'de> {
+    captures: &'a [(&'static str, &'de str)],
+    members: &'a [(Cow<'de, str>, Value<'de>)],
+    /// Set to the names of the struct's fields, which serde tells only here.
+    known: &'a mut &'static [&'static str],
+}
+
+impl<'de> Deserializer<'de> for Fields<'_, 'de> {
+    type Error = FieldError;
+
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        _: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        *self.known = fields;
+        visitor.visit_map(Present { captures: self.captures, members: self.members, fields: fields.iter(), current: None })
+    }
+
+    fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldError> {
+        Err(FieldError::detail("a request is a struct with named fields"))
+    }
+
+    serde::forward_to_deserialize_any! {
+        bool i8 i16 i32 i64 i128 u8 u16 u32 u64 u128 f32 f64 char str string bytes byte_buf option unit unit_struct
+        newtype_struct seq tuple tuple_struct map enum identifier ignored_any
+    }
+}
+
+/// Walks the fields of a struct that have a value.
+struct Present<'a, 'de> {
+    captures: &'a [(&'static str, &'de str)],
+    members: &'a [(Cow<'de, str>, Value<'de>)],
+    fields: std::slice::Iter<'static, &'static str>,
+    current: Option<(&'static str, Value<'de>)>,
+}
+
+impl<'de> Present<'_, 'de> {
+    fn value(&self, field: &str) -> Option<Value<'de>> {
+        let captured = self.captures.iter().find(|(name, _)| *name == field);
+        captured.map(|(_, text)| Value::Text(Cow::Borrowed(*text))).or_else(|| Members::find(self.members, field))
+    }
+}
+
+impl<'de> MapAccess<'de> for Present<'_, 'de> {
+    type Error = FieldError;
+
+    fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, FieldError> {
+        while let Some(field) = self.fields.next() {
+            if let Some(value) = self.value(field) {
+                self.current = Some((field, value));
+                return seed.deserialize((*field).into_deserializer()).map(Some);
+            }
+        }
+        Ok(None)
+    }
+
+    fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, FieldError> {
+        let (field, value) = self.current.take().ok_or_else(|| FieldError::detail("a value without a name"))?;
+        seed.deserialize(value).map_err(|error| error.at(field))
+    }
+}
+
+// === one value ===
+
+/// One parameter, still as it came.
+#[derive(Clone)]
+enum Value<'de> {
+    /// Text of a path, query or form.
+    Text(Cow<'de, str>),
+    /// JSON text without surrounding space, known to be well formed.
+    Json(&'de str),
+}
+
+/// A value after a first look.
+enum Scalar<'de> {
+    Null,
+    Bool(bool),
+    Number(&'de str),
+    String(Cow<'de, str>),
+    List(&'de str),
+    Object(&'de str),
+}
+
+impl<'de> Value<'de> {
+    fn scalar(self) -> Result<Scalar<'de>, FieldError> {
+        let json = match self {
+            Self::Text(text) => return Ok(Scalar::String(text)),
+            Self::Json(json) => json,
+        };
+        Ok(match json.as_bytes().first() {
+            Some(b'"') => Scalar::String(unquote(json)?),
+            Some(b'n') | None => Scalar::Null,
+            Some(b't') => Scalar::Bool(true),
+            Some(b'f') => Scalar::Bool(false),
+            Some(b'[') => Scalar::List(json),
+            Some(b'{') => Scalar::Object(json),
+            Some(_) => Scalar::Number(json),
+        })
+    }
+}
+
+impl Scalar<'_> {
+    /// What Go calls the type of such a value; clients have seen these names in error texts.
+    fn go_type(&self) -> &'static str {
+        match self {
+            Self::Null => "<nil>",
+            Self::Bool(_) => "bool",
+            Self::Number(_) => "json.Number",
+            Self::String(_) => "string",
+            Self::List(_) => "[]interface {}",
+            Self::Object(_) => "map[string]interface {}",
+        }
+    }
+}
+
+/// The text of a JSON string, borrowed unless it has escapes.
+fn unquote(json: &str) -> Result<Cow<'_, str>, FieldError> {
+    match json.get(1..json.len().saturating_sub(1)) {
+        Some(plain) if !plain.as_bytes().contains(&b'\\') => Ok(Cow::Borrowed(plain)),
+        Some(_) | None => serde_json::from_str(json).map(Cow::Owned).map_err(|error| FieldError::Syntax(not_json(&error))),
+    }
+}
+
+fn to_text(scalar: Scalar<'_>) -> Result<Cow<'_, str>, FieldError> {
+    match scalar {
+        Scalar::String(text) => Ok(text),
+        Scalar::Number(text) => Ok(Cow::Borrowed(text)),
+        Scalar::Bool(value) => Ok(Cow::Borrowed(if value { "1" } else { "0" })),
+        Scalar::Null => Ok(Cow::Borrowed("")),
+        Scalar::List(_) | Scalar::Object(_) => Err(FieldError::unconvertible("string", scalar.go_type())),
+    }
+}
+
+fn to_bool(scalar: &Scalar<'_>) -> Result<bool, FieldError> {
+    let text = match scalar {
+        Scalar::Bool(value) => return Ok(*value),
+        Scalar::Null => return Ok(false),
+        Scalar::String(text) => text.as_ref(),
+        Scalar::Number(text) => text,
+        Scalar::List(_) | Scalar::Object(_) => return Err(FieldError::unconvertible("bool", scalar.go_type())),
+    };
+    if text.is_empty() {
+        return Ok(false);
+    }
+    go_bool(text).ok_or_else(|| FieldError::unparsable("bool", "ParseBool: invalid syntax"))
+}
+
+fn to_int(scalar: &Scalar<'_>) -> Result<i64, FieldError> {
+    let parsed = match scalar {
+        Scalar::Null => return Ok(0),
+        Scalar::Bool(value) => return Ok(i64::from(*value)),
+        Scalar::String(text) if text.is_empty() => return Ok(0),
+        Scalar::String(text) => go_int(text),
+        Scalar::Number(text) => text.parse().ok(),
+        Scalar::List(_) | Scalar::Object(_) => return Err(FieldError::unconvertible("int", scalar.go_type())),
+    };
+    parsed.ok_or_else(|| FieldError::unparsable("int", "ParseInt: invalid syntax"))
+}
+
+/// Go's `strconv.ParseBool`.
+pub fn go_bool(text: &str) -> Option<bool> {
+    match text {
+        "1" | "t" | "T" | "TRUE" | "true" | "True" => Some(true),
+        "0" | "f" | "F" | "FALSE" | "false" | "False" => Some(false),
+        _ => None,
+    }
+}
+
+/// Go's `strconv.ParseInt` with base 0: the prefix names the base, digits may be grouped by `_`.
+fn go_int(text: &str) -> Option<i64> {
+    let (negative, digits) = match text.strip_prefix('-') {
+        Some(rest) => (true, rest),
+        None => (false, text.strip_prefix('+').unwrap_or(text)),
+    };
+    let lower = digits.to_ascii_lowercase();
+    let (base, digits, prefixed) = match lower.as_bytes() {
+        [b'0', b'x', ..] => (16, lower.get(2..)?, true),
+        [b'0', b'b', ..] => (2, lower.get(2..)?, true),
+        [b'0', b'o', ..] => (8, lower.get(2..)?, true),
+        [b'0', _, ..] => (8, lower.get(1..)?, true),
+        _ => (10, lower.as_str(), false),
+    };
+    let grouped_well = !digits.ends_with('_') && !digits.contains("__") && (prefixed || !digits.starts_with('_'));
+    let bare: String = digits.chars().filter(|char| *char != '_').collect();
+    if !grouped_well || !bare.starts_with(|char: char| char.is_digit(base)) {
+        return None;
+    }
+    let magnitude = i128::from_str_radix(&bare, base).ok()?;
+    i64::try_from(if negative { -magnitude } else { magnitude }).ok()
+}
+
+impl<'de> Deserializer<'de> for Value<'de> {
+    type Error = FieldError;
+
+    /// Scalars as text, lists and objects as such: what a type with its own rules asks for.
+    fn deserialize_any<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        match self.clone().scalar()? {
+            Scalar::Null => visitor.visit_unit(),
+            Scalar::Bool(value) => visitor.visit_bool(value),
+            Scalar::Number(text) => visitor.visit_borrowed_str(text),
+            Scalar::String(text) => visit_text(text, visitor),
+            Scalar::List(_) => self.deserialize_seq(visitor),
+            Scalar::Object(_) => self.deserialize_map(visitor),
+        }
+    }
+
+    fn deserialize_bool<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_bool(to_bool(&self.scalar()?)?)
+    }
+
+    fn deserialize_i64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_i64(to_int(&self.scalar()?)?)
+    }
+
+    fn deserialize_u64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        self.deserialize_i64(visitor)
+    }
+
+    fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visit_text(to_text(self.scalar()?)?, visitor)
+    }
+
+    fn deserialize_string<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        self.deserialize_str(visitor)
+    }
+
+    /// A parameter that is there is `Some`, even when it is `null`.
+    fn deserialize_option<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_some(self)
+    }
+
+    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, FieldError> {
+        match self {
+            Self::Json(json) if name == RAW => visitor.visit_borrowed_str(json),
+            Self::Text(text) if name == RAW => visitor.visit_string(serde_json::Value::from(text.as_ref()).to_string()),
+            Self::Json(_) | Self::Text(_) => visitor.visit_newtype_struct(self),
+        }
+    }
+
+    /// A lone value is a list of one.
+    fn deserialize_seq<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let items = match self.clone().scalar()? {
+            Scalar::Null => Vec::new(),
+            Scalar::List(json) => {
+                let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| FieldError::Syntax(not_json(&error)))?;
+                items.into_iter().map(|item| Value::Json(item.get())).collect()
+            }
+            Scalar::Bool(_) | Scalar::Number(_) | Scalar::String(_) | Scalar::Object(_) => vec![self],
+        };
+        visitor.visit_seq(SeqDeserializer::new(items.into_iter()))
+    }
+
+    fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        let members = self.members()?;
+        let pairs = members.0.into_iter().map(|(name, value)| (name.into_owned(), value));
+        visitor.visit_map(de::value::MapDeserializer::new(pairs))
+    }
+
+    /// A struct inside a request: as lenient, and silent about members it does not know.
+    fn deserialize_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        fields: &'static [&'static str],
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
+        let members = self.members()?;
+        Fields { captures: &[], members: &members.0, known: &mut &[][..] }.deserialize_struct(name, fields, visitor)
+    }
+
+    serde::forward_to_deserialize_any! {
+        i8 i16 i32 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct enum identifier
+        ignored_any
+    }
+}
+
+impl<'de> Value<'de> {
+    fn members(self) -> Result<Members<'de>, FieldError> {
+        match self.scalar()? {
+            Scalar::Null => Ok(Members(Vec::new())),
+            Scalar::Object(json) => serde_json::from_str(json).map_err(|error| FieldError::Syntax(not_json(&error))),
+            other => Err(FieldError::unconvertible("map", other.go_type())),
+        }
+    }
+}
+
+impl<'de> IntoDeserializer<'de, FieldError> for Value<'de> {
+    type Deserializer = Self;
+
+    fn into_deserializer(self) -> Self {
+        self
+    }
+}
+
+fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V::Value, FieldError> {
+    match text {
+        Cow::Borrowed(text) => visitor.visit_borrowed_str(text),
+        Cow::Owned(text) => visitor.visit_string(text),
+    }
+}
+
+/// Members of one object, as Vault limits them.
+const MEMBERS_MAX: usize = 10_000;

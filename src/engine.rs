@@ -1,0 +1,234 @@
+//! What an engine is made of: rows of the route table, each a request struct that runs itself.
+//!
+//! A handler gets a `Call`: the request, the proof that its sender may do this, and the mount's view of storage. There is
+//! no other way to storage. Knows nothing of any one engine, and nothing of HTTP.
+
+use std::sync::Arc;
+
+use schemars::{JsonSchema, Schema, SchemaGenerator};
+use serde::de::DeserializeOwned;
+
+use crate::access::Admitted;
+use crate::api::route::{Access, Captures, Match, Row, Shape, Table, Work};
+use crate::api::{Data, Error, Op, Reply, Request, weak};
+use crate::barrier::View;
+use crate::clock::Timestamp;
+
+/// A request that knows how to run itself. Its documentation is the endpoint's, its fields are the parameters.
+pub trait Endpoint: DeserializeOwned + JsonSchema {
+    /// What it runs on: its engine.
+    type On: ?Sized;
+
+    fn run(self, on: &Self::On, call: &Call<'_>) -> Result<Reply, Error>;
+}
+
+/// A write that may create its object: it needs the capability `create` or `update`, depending on what is there.
+pub trait Upsert: Endpoint {
+    fn exists(on: &Self::On, captures: &Captures<'_>, view: &View<'_>) -> Result<bool, Error>;
+}
+
+/// One request on its way through an engine.
+pub struct Call<'a> {
+    pub request: &'a Request,
+    pub captures: Captures<'a>,
+    pub admitted: Admitted,
+    pub now: Timestamp,
+    /// The mount's part of storage; none while the barrier is sealed.
+    pub view: Option<View<'a>>,
+}
+
+impl<'a> Call<'a> {
+    /// The mount's part of storage.
+    pub fn view(&self) -> Result<View<'a>, Error> {
+        self.view.ok_or(Error::Sealed)
+    }
+}
+
+/// A row with the code behind it.
+pub struct Route<E: ?Sized + 'static> {
+    pub row: Row,
+    run: fn(&E, &Call<'_>) -> Result<Reply, Error>,
+    exists: Option<Exists<E>>,
+}
+
+type Exists<E> = fn(&E, &Captures<'_>, &View<'_>) -> Result<bool, Error>;
+
+pub const fn read<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
+    Route::new::<Q>(Op::Read, path)
+}
+
+pub const fn list<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
+    Route::new::<Q>(Op::List, path)
+}
+
+pub const fn write<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
+    Route::new::<Q>(Op::Write, path)
+}
+
+pub const fn upsert<Q: Upsert>(path: &'static str) -> Route<Q::On> {
+    Route { exists: Some(Q::exists), run: run_upsert::<Q>, ..Route::new::<Q>(Op::Write, path) }
+}
+
+pub const fn patch<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
+    Route::new::<Q>(Op::Patch, path)
+}
+
+pub const fn delete<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
+    Route::new::<Q>(Op::Delete, path)
+}
+
+impl<E: ?Sized + 'static> Route<E> {
+    const fn new<Q: Endpoint<On = E>>(op: Op, path: &'static str) -> Self {
+        let row = Row {
+            op,
+            path,
+            access: Access::Token,
+            while_sealed: false,
+            shape: Shape::Enveloped,
+            work: Work::Quick,
+            schema: schema::<Q>,
+        };
+        Self { row, run: run::<Q>, exists: None }
+    }
+
+    /// Needs no token.
+    pub const fn open(mut self) -> Self {
+        self.row.access = Access::Open;
+        self
+    }
+
+    /// Needs the `sudo` capability.
+    pub const fn sudo(mut self) -> Self {
+        self.row.access = Access::Sudo;
+        self
+    }
+
+    /// Is answered while the barrier is sealed.
+    pub const fn while_sealed(mut self) -> Self {
+        self.row.while_sealed = true;
+        self
+    }
+
+    /// Answers without an envelope.
+    pub const fn bare(mut self) -> Self {
+        self.row.shape = Shape::Bare;
+        self
+    }
+
+    /// Answers with its data beside the envelope, too.
+    pub const fn echoed(mut self) -> Self {
+        self.row.shape = Shape::Echoed;
+        self
+    }
+
+    /// Takes long, or waits: runs on a thread that may block.
+    pub const fn slow(mut self) -> Self {
+        self.row.work = Work::Slow;
+        self
+    }
+}
+
+fn schema<Q: Endpoint>(generator: &mut SchemaGenerator) -> Schema {
+    Q::json_schema(generator)
+}
+
+fn run<Q: Endpoint>(on: &Q::On, call: &Call<'_>) -> Result<Reply, Error> {
+    decode_and_run::<Q>(on, call, true)
+}
+
+fn run_upsert<Q: Upsert>(on: &Q::On, call: &Call<'_>) -> Result<Reply, Error> {
+    decode_and_run::<Q>(on, call, false)
+}
+
+/// Decodes the request and runs it. Parameters without effect are worth a warning, where there is an answer to carry it.
+fn decode_and_run<Q: Endpoint>(on: &Q::On, call: &Call<'_>, validated: bool) -> Result<Reply, Error> {
+    let decoded = weak::decode::<Q>(&call.captures, &call.request.params).map_err(|error| error.into_error(validated))?;
+    let mut reply = decoded.request.run(on, call)?;
+    if !matches!(reply.data, Data::Nothing) && reply.status.is_none() {
+        reply.warnings.extend(decoded.warnings);
+    }
+    Ok(reply)
+}
+
+/// All rows of one engine type, arranged for look-up.
+pub struct Rows<E: ?Sized + 'static> {
+    routes: Vec<&'static Route<E>>,
+    table: Table,
+}
+
+impl<E: ?Sized + 'static> Rows<E> {
+    pub fn new(tables: &'static [&'static [Route<E>]]) -> Self {
+        let routes: Vec<_> = tables.iter().copied().flatten().collect();
+        let table = Table::new(routes.iter().map(|route| &route.row));
+        Self { routes, table }
+    }
+
+    fn find<'p>(&self, op: Op, path: &'p str) -> Result<Target<'p>, Error> {
+        match self.table.find(op, path) {
+            Match::Row(route, captures) => {
+                let row = self.route(route).map(|route| &route.row).ok_or(Error::UnsupportedPath)?;
+                Ok(Target { route, row, captures })
+            }
+            Match::NoOperation => Err(Error::UnsupportedOperation),
+            Match::NoPath => Err(Error::UnsupportedPath),
+        }
+    }
+
+    /// All rows, for help and documentation.
+    pub fn rows(&self) -> Vec<&'static Row> {
+        self.routes.iter().map(|route| &route.row).collect()
+    }
+
+    fn route(&self, index: usize) -> Option<&'static Route<E>> {
+        self.routes.get(index).copied()
+    }
+}
+
+/// An engine type.
+pub trait Engine: Send + Sync + Sized + 'static {
+    const ROUTES: &'static [&'static [Route<Self>]];
+}
+
+/// An engine together with its rows, its type forgotten: what a mount holds.
+pub trait Backend: Send + Sync {
+    /// Finds the row for an operation on a path below the mount.
+    fn find<'p>(&self, op: Op, path: &'p str) -> Result<Target<'p>, Error>;
+    /// See [`Route::exists`].
+    fn exists(&self, target: &Target<'_>, view: &View<'_>) -> Option<Result<bool, Error>>;
+    fn run(&self, route: usize, call: &Call<'_>) -> Result<Reply, Error>;
+    /// All rows, for help and documentation.
+    fn rows(&self) -> Vec<&'static Row>;
+}
+
+/// A row that was found, by its place in the table of its backend.
+pub struct Target<'p> {
+    pub route: usize,
+    pub row: &'static Row,
+    pub captures: Captures<'p>,
+}
+
+/// An engine and the rows of its type.
+pub struct Served<E: 'static> {
+    pub rows: Arc<Rows<E>>,
+    pub engine: Arc<E>,
+}
+
+impl<E: Send + Sync + 'static> Backend for Served<E> {
+    fn find<'p>(&self, op: Op, path: &'p str) -> Result<Target<'p>, Error> {
+        self.rows.find(op, path)
+    }
+
+    fn exists(&self, target: &Target<'_>, view: &View<'_>) -> Option<Result<bool, Error>> {
+        let exists = self.rows.route(target.route)?.exists?;
+        Some(exists(&self.engine, &target.captures, view))
+    }
+
+    fn run(&self, route: usize, call: &Call<'_>) -> Result<Reply, Error> {
+        let route = self.rows.route(route).ok_or(Error::UnsupportedPath)?;
+        (route.run)(&self.engine, call)
+    }
+
+    fn rows(&self) -> Vec<&'static Row> {
+        self.rows.rows()
+    }
+}
