@@ -1,0 +1,316 @@
+//! Encrypting, decrypting, and encrypting anew what was encrypted before: one item, or a batch.
+
+use std::sync::Arc;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::batch::{self, Failures};
+use super::items::{self, Batch, Item, Shape, Text};
+use super::key::{Key, Version};
+use super::key_type::KeyType;
+use super::policy::Creation;
+use super::store::Loaded;
+use super::{Transit, config};
+use crate::api::base64::{self, CorruptInput};
+use crate::api::fields::SecretText;
+use crate::api::json::Object;
+use crate::api::route::Captures;
+use crate::api::{Error, Reply};
+use crate::barrier::View;
+use crate::crypto::aead::{Draft, NONCE_LEN_MAX, TAG_LEN};
+use crate::engine::{Call, Endpoint, Upsert};
+use crate::entropy::{Entropy, Held};
+
+/// Encrypts a plaintext, or a batch of them. A key that does not exist is made, if that is allowed.
+#[derive(Deserialize, JsonSchema)]
+pub struct Encrypt {
+    /// The key.
+    name: String,
+    /// What to encrypt, in base64. May be empty.
+    plaintext: Option<SecretText>,
+    /// What a derived key is derived with, in base64.
+    #[serde(default)]
+    context: String,
+    /// What to authenticate besides, in base64.
+    #[serde(default)]
+    associated_data: String,
+    /// The version to encrypt with; 0 is the latest.
+    #[serde(default)]
+    key_version: i64,
+    /// Objects with the members `plaintext`, `context`, `associated_data`, `key_version` and `reference`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>")]
+    batch_input: Batch,
+    /// The status if some items of a batch fail.
+    partial_failure_response_code: Option<i64>,
+    /// The type of a key that is made, `aes256-gcm96` by default.
+    #[serde(rename = "type")]
+    key_type: Option<String>,
+    /// Whether a key that is made is convergent.
+    #[serde(default)]
+    convergent_encryption: bool,
+}
+
+impl Endpoint for Encrypt {
+    type On = Transit;
+
+    fn run(self, transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+        let batch = self.batch_input.items(&Shape::ENCRYPT)?;
+        if let Some(items) = batch {
+            items::check_contexts(&items)?;
+            let loaded = self.key(transit, call, &items)?;
+            let room = items.iter().map(|item| ciphertext_len(item) + item.reference.len()).sum();
+            let failures = Failures::Tell { partial: self.partial_failure_response_code, empty: None };
+            let mut desk = Desk::for_items(&items);
+            return batch::run(&items, failures, room, |item, result| desk.encrypt(&loaded.key, item, result));
+        }
+        let plaintext = self.plaintext.as_ref().ok_or_else(|| Error::invalid("missing plaintext to encrypt"))?;
+        let item = Item {
+            text: Some(Text::from(plaintext.expose())),
+            context: Text::from(&*self.context),
+            associated_data: Text::from(&*self.associated_data),
+            key_version: self.key_version,
+            reference: Text::default(),
+        };
+        let items = std::slice::from_ref(&item);
+        let loaded = self.key(transit, call, items)?;
+        let mut result = Object::with_capacity(RESULT_BYTES + ciphertext_len(&item));
+        Desk::for_items(items).encrypt(&loaded.key, &item, &mut result)?;
+        Ok(Reply::json(result.finish()))
+    }
+}
+
+impl Upsert for Encrypt {
+    fn exists(transit: &Transit, captures: &Captures<'_>, view: &View<'_>) -> Result<bool, Error> {
+        Ok(transit.find(view, captures.text("name"))?.is_some())
+    }
+}
+
+impl Encrypt {
+    /// The key, made if need be.
+    fn key(&self, transit: &Transit, call: &Call<'_>, items: &[Item<'_>]) -> Result<Arc<Loaded>, Error> {
+        let view = call.view()?;
+        if transit.find(&view, &self.name)?.is_none() {
+            let derived = items.first().is_some_and(|item| !item.context.is_empty());
+            let creation = self.creation(derived)?;
+            if !config::upsert_disabled(&view)? {
+                transit.create(&view, &self.name, &creation, call.now)?;
+            }
+        }
+        transit.encryption_key(&view, &self.name)
+    }
+
+    fn creation(&self, derived: bool) -> Result<Creation, Error> {
+        if self.convergent_encryption && !derived {
+            return Err(Error::invalid("convergent encryption requires derivation to be enabled, so context is required"));
+        }
+        let name = self.key_type.as_deref().unwrap_or(KeyType::DEFAULT);
+        let key_type = match KeyType::from_name(name) {
+            Some(key_type @ (KeyType::EcdsaP256 | KeyType::EcdsaP384 | KeyType::EcdsaP521)) => {
+                Err(Error::invalid(format!("key type {} not supported for this operation", key_type.name())))
+            }
+            Some(key_type) if key_type.cipher().is_some() => Ok(key_type),
+            Some(_) | None => Err(Error::invalid(format!("unknown key type {name}"))),
+        }?;
+        Ok(Creation { key_type, derived, convergent: self.convergent_encryption, ..Creation::of(key_type) })
+    }
+}
+
+/// Decrypts a ciphertext, or a batch of them.
+#[derive(Deserialize, JsonSchema)]
+pub struct Decrypt {
+    /// The key.
+    name: String,
+    /// What to decrypt, as it was given out.
+    #[serde(default)]
+    ciphertext: String,
+    /// What a derived key is derived with, in base64.
+    #[serde(default)]
+    context: String,
+    /// What was authenticated besides, in base64.
+    #[serde(default)]
+    associated_data: String,
+    /// Objects with the members `ciphertext`, `context`, `associated_data` and `reference`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>")]
+    batch_input: Batch,
+    /// The status if some items of a batch fail.
+    partial_failure_response_code: Option<i64>,
+}
+
+impl Endpoint for Decrypt {
+    type On = Transit;
+
+    fn run(self, transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+        let view = call.view()?;
+        if let Some(items) = self.batch_input.items(&Shape::DECRYPT)? {
+            items::check_contexts(&items)?;
+            let loaded = transit.encryption_key(&view, &self.name)?;
+            let room = items.iter().map(|item| text_len(item) + item.reference.len()).sum();
+            let failures = Failures::Tell { partial: self.partial_failure_response_code, empty: Some("plaintext") };
+            let mut desk = Desk::for_items(&items);
+            return batch::run(&items, failures, room, |item, result| desk.decrypt(&loaded.key, item, result));
+        }
+        let item = ciphertext_item(&self.ciphertext, &self.context, &self.associated_data, 0)?;
+        let loaded = transit.encryption_key(&view, &self.name)?;
+        let mut result = Object::with_capacity(RESULT_BYTES + text_len(&item));
+        Desk::for_items(std::slice::from_ref(&item)).decrypt(&loaded.key, &item, &mut result)?;
+        Ok(Reply::json(result.finish()))
+    }
+}
+
+/// Encrypts anew what a ciphertext holds, or those of a batch, without giving it out.
+#[derive(Deserialize, JsonSchema)]
+pub struct Rewrap {
+    /// The key.
+    name: String,
+    /// What to encrypt anew, as it was given out. It must be without associated data.
+    #[serde(default)]
+    ciphertext: String,
+    /// What a derived key is derived with, in base64.
+    #[serde(default)]
+    context: String,
+    /// The version to encrypt with; 0 is the latest.
+    #[serde(default)]
+    key_version: i64,
+    /// Objects with the members `ciphertext`, `context`, `key_version` and `reference`.
+    #[serde(default)]
+    #[schemars(with = "Option<Vec<serde_json::Map<String, serde_json::Value>>>")]
+    batch_input: Batch,
+}
+
+impl Endpoint for Rewrap {
+    type On = Transit;
+
+    fn run(self, transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+        let view = call.view()?;
+        if let Some(items) = self.batch_input.items(&Shape::REWRAP)? {
+            items::check_contexts(&items)?;
+            let loaded = transit.encryption_key(&view, &self.name)?;
+            let room = items.iter().map(|item| text_len(item) + item.reference.len()).sum();
+            let mut desk = Desk::for_items(&items);
+            return batch::run(&items, Failures::Keep, room, |item, result| desk.rewrap(&loaded.key, item, result));
+        }
+        let item = ciphertext_item(&self.ciphertext, &self.context, "", self.key_version)?;
+        let loaded = transit.encryption_key(&view, &self.name)?;
+        let mut result = Object::with_capacity(RESULT_BYTES + text_len(&item));
+        Desk::for_items(std::slice::from_ref(&item)).rewrap(&loaded.key, &item, &mut result)?;
+        Ok(Reply::json(result.finish()))
+    }
+}
+
+/// The only item of a request without a batch. A ciphertext that is missing is so before any key is.
+fn ciphertext_item<'t>(ciphertext: &'t str, context: &'t str, aad: &'t str, key_version: i64) -> Result<Item<'t>, Error> {
+    if ciphertext.is_empty() {
+        return Err(Error::invalid(MISSING_CIPHERTEXT));
+    }
+    Ok(Item {
+        text: Some(Text::from(ciphertext)),
+        context: Text::from(context),
+        associated_data: Text::from(aad),
+        key_version,
+        reference: Text::default(),
+    })
+}
+
+/// What all items of one request are worked on with.
+struct Desk {
+    random: Held,
+    draft: Draft,
+    context: Vec<u8>,
+    aad: Vec<u8>,
+}
+
+impl Desk {
+    fn for_items(items: &[Item<'_>]) -> Self {
+        let longest = items.iter().map(text_len).max().unwrap_or_default();
+        let draft = Draft::with_capacity(base64::decoded_len_max(longest));
+        Self { random: Entropy::hold(), draft, context: Vec::new(), aad: Vec::new() }
+    }
+
+    fn encrypt(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
+        self.take_up(item.text.as_deref().unwrap_or_default()).map_err(corrupt)?;
+        decode(&item.context, &mut self.context).map_err(corrupt)?;
+        self.encrypt_draft(key, item, result)
+    }
+
+    fn decrypt(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
+        self.decrypt_to_draft(key, item)?;
+        result.set_base64("plaintext", "", self.draft.contents());
+        Ok(())
+    }
+
+    fn rewrap(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
+        self.decrypt_to_draft(key, item)?;
+        self.encrypt_draft(key, item, result)
+    }
+
+    fn encrypt_draft(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
+        let version = key.for_encryption(item.key_version)?;
+        let working = version.with_context(&self.context)?;
+        decode_aad(&item.associated_data, &mut self.aad)?;
+        let ciphertext = working.encrypt(&mut self.random, &self.aad, &mut self.draft)?;
+        write_ciphertext(result, version, ciphertext);
+        Ok(())
+    }
+
+    fn decrypt_to_draft(&mut self, key: &Key, item: &Item<'_>) -> Result<(), Error> {
+        let ciphertext = item.text.as_deref().unwrap_or_default();
+        if ciphertext.is_empty() {
+            return Err(Error::invalid(MISSING_CIPHERTEXT));
+        }
+        decode(&item.context, &mut self.context).map_err(corrupt)?;
+        let (version, payload) = key.for_decryption(ciphertext)?;
+        self.take_up(payload).map_err(|_| Error::invalid("invalid ciphertext: could not decode base64"))?;
+        let working = version.with_context(&self.context)?;
+        decode_aad(&item.associated_data, &mut self.aad)?;
+        working.decrypt(&self.aad, &mut self.draft)?;
+        Ok(())
+    }
+
+    /// Decodes a text into the draft, after what the last item left there is wiped.
+    fn take_up(&mut self, text: &str) -> Result<(), CorruptInput> {
+        self.draft.clear();
+        self.draft.append(base64::decoded_len_max(text.len()), |out| base64::decode_slice(text, out))
+    }
+}
+
+/// Decodes the associated data of an item. Vault reports what is wrong with it as a failure of its own.
+pub(super) fn decode_aad(text: &str, out: &mut Vec<u8>) -> Result<(), Error> {
+    decode(text, out).map_err(|error| {
+        Error::bare(format!("unable to get associated_data/additional_data from factory[0]: {error}"))
+    })
+}
+
+fn decode(text: &str, out: &mut Vec<u8>) -> Result<(), CorruptInput> {
+    out.clear();
+    if text.is_empty() {
+        return Ok(());
+    }
+    out.resize(base64::decoded_len_max(text.len()), 0);
+    let len = base64::decode_slice(text, out)?;
+    out.truncate(len);
+    Ok(())
+}
+
+pub(super) fn write_ciphertext(result: &mut Object, version: &Version, ciphertext: &[u8]) {
+    result.set_base64("ciphertext", &version.prefix, ciphertext).set("key_version", version.number);
+}
+
+fn corrupt(error: CorruptInput) -> Error {
+    Error::invalid(error.to_string())
+}
+
+fn text_len(item: &Item<'_>) -> usize {
+    item.text.as_deref().map_or(0, str::len)
+}
+
+/// Bytes of the text of an item's ciphertext, at most.
+fn ciphertext_len(item: &Item<'_>) -> usize {
+    text_len(item) + base64::encoded_len(NONCE_LEN_MAX + TAG_LEN)
+}
+
+const MISSING_CIPHERTEXT: &str = "missing ciphertext to decrypt";
+/// Bytes of an answer besides its text.
+const RESULT_BYTES: usize = 96;

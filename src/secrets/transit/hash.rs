@@ -1,0 +1,72 @@
+//! Hashing what a client sends.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+use zeroize::Zeroizing;
+
+use super::Transit;
+use crate::api::fields::Base64;
+use crate::api::json::Object;
+use crate::api::{Error, Reply};
+use crate::crypto::hash::Hash;
+use crate::engine::{Call, Endpoint};
+
+/// Hashes an input.
+#[derive(Deserialize, JsonSchema)]
+pub struct HashInput {
+    /// The hash function, in the path: beats the one in the body.
+    urlalgorithm: String,
+    /// The hash function: `sha2-256` (the default), another of SHA-2, or one of SHA-3.
+    algorithm: Option<String>,
+    /// What to hash, in base64.
+    input: Option<Base64>,
+    /// `hex` (the default) or `base64`.
+    format: Option<String>,
+}
+
+impl Endpoint for HashInput {
+    type On = Transit;
+
+    fn run(self, _: &Transit, _: &Call<'_>) -> Result<Reply, Error> {
+        let input = self.input.ok_or_else(|| Error::invalid("input missing"))?.decoded();
+        let input = input.map_err(|error| Error::invalid(format!("unable to decode input as base64: {error}")))?;
+        let format = self.format.as_deref().unwrap_or("hex");
+        if !matches!(format, "hex" | "base64") {
+            let text = format!("unsupported encoding format {format}; must be \"hex\" or \"base64\"");
+            return Err(Error::invalid(text));
+        }
+        let algorithm = match &*self.urlalgorithm {
+            "" => self.algorithm.as_deref().unwrap_or("sha2-256"),
+            algorithm => algorithm,
+        };
+        let hash = by_name(algorithm).ok_or_else(|| Error::invalid(format!("unsupported algorithm {algorithm}")))?;
+        let sum = hash.digest(&input);
+        Ok(Reply::object(|data| match format {
+            "hex" => write_hex(data, "sum", &sum),
+            _ => drop(data.set_base64("sum", "", &sum)),
+        }))
+    }
+}
+
+/// Adds a member with `bytes` in hexadecimal.
+pub(super) fn write_hex(data: &mut Object, name: &str, bytes: &[u8]) {
+    const DIGITS: &[u8; 16] = b"0123456789abcdef";
+    let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
+    let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));
+    text.extend(bytes.iter().flat_map(|byte| [digit(byte >> 4), digit(*byte)]));
+    data.set(name, text.as_str());
+}
+
+fn by_name(name: &str) -> Option<Hash> {
+    Some(match name {
+        "sha2-224" => Hash::Sha2_224,
+        "sha2-256" => Hash::Sha2_256,
+        "sha2-384" => Hash::Sha2_384,
+        "sha2-512" => Hash::Sha2_512,
+        "sha3-224" => Hash::Sha3_224,
+        "sha3-256" => Hash::Sha3_256,
+        "sha3-384" => Hash::Sha3_384,
+        "sha3-512" => Hash::Sha3_512,
+        _ => return None,
+    })
+}
