@@ -1,0 +1,139 @@
+//! The wire: from hyper's requests to the core's and back. The only code, with `server`, that knows hyper; knows no
+//! endpoint.
+//!
+//! Async begins and ends here: a request is read, run to its answer by plain functions, and told once what it did is
+//! durable.
+
+use std::net::IpAddr;
+use std::sync::Arc;
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::{Method, Response};
+use tokio::sync::Semaphore;
+
+use crate::api::route::{Shape, Work};
+use crate::api::{Error, Params, Request, RequestId};
+use crate::core::{Answer, Core};
+use crate::crypto::random::Random;
+use crate::entropy::Entropy;
+use body::{Budget, Inbound};
+pub use payload::Payload;
+use request::{Head, Refusal};
+use wiped::Wiped;
+
+mod body;
+mod path;
+mod payload;
+mod request;
+mod response;
+mod wiped;
+
+/// What requests may cost the server.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    /// Bytes of one body; more is 413.
+    pub body_bytes_max: usize,
+    /// Bytes of all bodies that are held at one time; more is 503.
+    pub bodies_bytes_max: usize,
+    /// Time for one body; longer is 408.
+    pub body_time_max: Duration,
+    /// Time after which a body must have come at `body_rate_min` on average.
+    pub body_grace: Duration,
+    /// Bytes a second.
+    pub body_rate_min: usize,
+    /// Requests that run or wait on threads that may block; more is 503.
+    pub slow_requests_max: usize,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            body_bytes_max: 32 << 20,
+            bodies_bytes_max: 256 << 20,
+            body_time_max: Duration::from_secs(30),
+            body_grace: Duration::from_secs(5),
+            body_rate_min: 1024,
+            slow_requests_max: 1024,
+        }
+    }
+}
+
+/// One core as hyper's connections reach it. Shared by all of them.
+pub struct Wire {
+    core: Arc<Core>,
+    limits: Limits,
+    bodies: Budget,
+    slow: Semaphore,
+}
+
+impl Wire {
+    pub fn new(core: Arc<Core>, limits: Limits) -> Self {
+        let (bodies, slow) = (Budget::new(limits.bodies_bytes_max), Semaphore::new(limits.slow_requests_max));
+        Self { core, limits, bodies, slow }
+    }
+
+    /// Answers one request, whatever it is.
+    pub async fn respond(&self, request: hyper::Request<Incoming>, remote: IpAddr) -> Response<Payload> {
+        let without_body = request.method() == Method::HEAD;
+        let id = new_id();
+        let response = match self.answer(request, id, remote).await {
+            Ok(answer) => response::of(answer, id),
+            Err(refusal) => response::refuse(refusal, id),
+        };
+        if without_body { response.map(|_| Payload::default()) } else { response }
+    }
+
+    async fn answer(&self, request: hyper::Request<Incoming>, id: RequestId, remote: IpAddr) -> Result<Answer, Refusal> {
+        let (parts, body) = request.into_parts();
+        let head = Head::read(&parts);
+        let mut body = Inbound::new(body, &parts.headers, &self.limits);
+        let mut share = self.bodies.share();
+        let text = if head.as_ref().is_ok_and(Head::takes_body) {
+            body.collect(&mut share).await?
+        } else {
+            body.discard().await;
+            Wiped::default()
+        };
+        let mut answer = self.run(head?.with_body(text, id, remote)?).await;
+        if let Some(durable) = answer.durable.take() {
+            durable.await;
+        }
+        Ok(answer)
+    }
+
+    async fn run(&self, request: Request) -> Answer {
+        let small = !matches!(&request.params, Params::Json(text) if text.len() > INLINE_BODY_BYTES_MAX);
+        if small && self.core.work(request.op, &request.path) == Work::Quick {
+            return handle(&self.core, request);
+        }
+        let Ok(_permit) = self.slow.try_acquire() else {
+            return failed(Error::Unavailable("too many requests at one time; try again".into()));
+        };
+        let core = Arc::clone(&self.core);
+        let answer = tokio::task::spawn_blocking(move || handle(&core, request)).await;
+        answer.unwrap_or_else(|error| failed(Error::internal(error)))
+    }
+}
+
+fn handle(core: &Arc<Core>, mut request: Request) -> Answer {
+    let answer = core.handle(&request);
+    if let Params::Json(text) = &mut request.params {
+        drop(Wiped::from(text));
+    }
+    answer
+}
+
+fn failed(error: Error) -> Answer {
+    Answer { outcome: Err(error), shape: Shape::Enveloped, mount_type: "", durable: None }
+}
+
+/// A version 4 UUID (RFC 9562).
+fn new_id() -> RequestId {
+    let mut bytes = [0; 16];
+    Entropy.fill(&mut bytes);
+    RequestId(uuid::Builder::from_random_bytes(bytes).into_uuid())
+}
+
+/// Work on longer bodies is not quick, whatever its row says: it takes longer than to change the thread.
+const INLINE_BODY_BYTES_MAX: usize = 128 << 10;

@@ -1,0 +1,239 @@
+//! Sockets: accepts connections within limits, lets hyper speak HTTP/1.1 and HTTP/2 on them, and ends them in order.
+//! Knows no request and no answer.
+
+use std::collections::HashMap;
+use std::collections::hash_map::Entry;
+use std::convert::Infallible;
+use std::future::pending;
+use std::io;
+use std::net::IpAddr;
+use std::pin::pin;
+use std::sync::{Arc, Mutex, PoisonError};
+use std::time::Duration;
+
+use hyper::body::Incoming;
+use hyper::service::service_fn;
+use hyper::{Request, Response};
+use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
+use hyper_util::server::conn::auto::Builder;
+use hyper_util::server::graceful::{GracefulShutdown, Watcher};
+use rustix::process::{Resource, getrlimit};
+use tokio::net::{TcpListener, TcpStream};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::task::JoinSet;
+use tokio::time::{sleep, timeout};
+
+use crate::core::Core;
+use crate::http::{self, Payload, Wire};
+use pulse::{Pulse, Watched};
+
+mod pulse;
+
+/// What connections may cost the server, and their requests.
+#[derive(Clone, Debug)]
+pub struct Limits {
+    pub http: http::Limits,
+    /// Connections at one time; others wait to be accepted. Never more than most of the files that the process may open.
+    pub connections_max: usize,
+    /// Connections from one address; others are closed at once.
+    pub connections_per_address_max: usize,
+    /// Bytes of a request line with its headers.
+    pub head_bytes_max: usize,
+    /// From the first byte of a request, or from the beginning of its connection, to the end of its headers.
+    pub head_time_max: Duration,
+    /// From an answer to the first byte of the next request.
+    pub idle_time_max: Duration,
+    /// How long a client may not take anything of its answer.
+    pub stall_time_max: Duration,
+    /// From the wish to end to the end, for requests that are being worked on.
+    pub drain_time_max: Duration,
+}
+
+impl Default for Limits {
+    fn default() -> Self {
+        Self {
+            http: http::Limits::default(),
+            connections_max: 20_000,
+            connections_per_address_max: 1024,
+            head_bytes_max: 64 << 10,
+            head_time_max: Duration::from_secs(10),
+            idle_time_max: Duration::from_mins(5),
+            stall_time_max: Duration::from_secs(30),
+            drain_time_max: Duration::from_secs(30),
+        }
+    }
+}
+
+/// Serves `core` on `listener` until `shutdown` resolves; then lets the requests end that are being worked on.
+pub async fn serve(listener: TcpListener, core: Arc<Core>, limits: Limits, shutdown: impl Future<Output = ()>) {
+    let door = Door::new(&limits);
+    let house = Arc::new(House { protocol: protocol(&limits), wire: Wire::new(core, limits.http.clone()), limits });
+    let graceful = GracefulShutdown::new();
+    let mut connections = JoinSet::new();
+    let mut shutdown = pin!(shutdown);
+    loop {
+        tokio::select! {
+            () = &mut shutdown => break,
+            visitor = door.admit(&listener) => {
+                connections.spawn(attend(Arc::clone(&house), visitor, graceful.watcher()));
+            }
+            Some(_) = connections.join_next() => {}
+        }
+    }
+    drop(listener);
+    if timeout(house.limits.drain_time_max, graceful.shutdown()).await.is_err() {
+        tracing::warn!(connections = connections.len(), "requests were still running; their connections are closed");
+    }
+    connections.shutdown().await;
+}
+
+/// What all connections share.
+struct House {
+    protocol: Builder<TokioExecutor>,
+    wire: Wire,
+    limits: Limits,
+}
+
+fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
+    let mut builder = Builder::new(TokioExecutor::new());
+    let mut http1 = builder.http1();
+    // `Pulse` tells a slow head from an idle connection, which hyper's own timer does not.
+    http1.header_read_timeout(None).max_buf_size(limits.head_bytes_max).half_close(true).pipeline_flush(false);
+    let mut http2 = builder.http2();
+    http2.timer(TokioTimer::new()).max_concurrent_streams(STREAMS_MAX).max_header_list_size(HEADER_LIST_BYTES_MAX);
+    http2.max_pending_accept_reset_streams(PENDING_RESETS_MAX).max_local_error_reset_streams(LOCAL_RESETS_MAX);
+    http2.initial_stream_window_size(STREAM_WINDOW_BYTES).initial_connection_window_size(CONNECTION_WINDOW_BYTES);
+    http2.max_send_buf_size(SEND_BUFFER_BYTES_MAX);
+    http2.keep_alive_interval(PING_INTERVAL).keep_alive_timeout(PONG_TIME_MAX);
+    builder
+}
+
+/// Serves one connection to its end.
+async fn attend(house: Arc<House>, visitor: Visitor, watcher: Watcher) {
+    let Visitor { stream, remote, _place } = visitor;
+    if let Err(error) = stream.set_nodelay(true) {
+        tracing::debug!(%remote, %error, "small answers will be slow");
+    }
+    let pulse = Arc::new(Pulse::default());
+    let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
+    let peer = Arc::new(Peer { house: Arc::clone(&house), remote, pulse: Arc::clone(&pulse) });
+    let service = service_fn(move |request| {
+        let peer = Arc::clone(&peer);
+        async move { Ok::<_, Infallible>(peer.respond(request).await) }
+    });
+    let connection = watcher.watch(house.protocol.serve_connection(io, service));
+    tokio::select! {
+        biased;
+        ended = connection => if let Err(error) = ended {
+            tracing::debug!(%remote, %error, "a connection broke off");
+        },
+        reason = pulse.overdue(&house.limits) => tracing::debug!(%remote, reason, "a connection was closed"),
+    }
+}
+
+/// One connection as its requests see it.
+struct Peer {
+    house: Arc<House>,
+    remote: IpAddr,
+    pulse: Arc<Pulse>,
+}
+
+impl Peer {
+    async fn respond(&self, request: Request<Incoming>) -> Response<Payload> {
+        let _busy = self.pulse.begin(request.version());
+        self.house.wire.respond(request, self.remote).await
+    }
+}
+
+/// Who may come in.
+struct Door {
+    free: Arc<Semaphore>,
+    inside: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    per_address_max: usize,
+}
+
+struct Visitor {
+    stream: TcpStream,
+    remote: IpAddr,
+    _place: Place,
+}
+
+/// One of the connections that there may be; free again when dropped.
+struct Place {
+    _free: OwnedSemaphorePermit,
+    inside: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    remote: IpAddr,
+}
+
+impl Door {
+    fn new(limits: &Limits) -> Self {
+        let files_max = getrlimit(Resource::Nofile).current.and_then(|max| usize::try_from(max).ok());
+        let connections_max = files_max.map_or(limits.connections_max, |max| limits.connections_max.min(max / 5 * 4));
+        Self {
+            free: Arc::new(Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS))),
+            inside: Arc::default(),
+            per_address_max: limits.connections_per_address_max,
+        }
+    }
+
+    /// The next connection for which there is a place.
+    async fn admit(&self, listener: &TcpListener) -> Visitor {
+        loop {
+            let Ok(free) = Arc::clone(&self.free).acquire_owned().await else { pending().await };
+            match listener.accept().await {
+                Ok((stream, remote)) => {
+                    if let Some(visitor) = self.place(free, stream, remote.ip().to_canonical()) {
+                        return visitor;
+                    }
+                }
+                Err(error) if ended_early(&error) => {}
+                Err(error) => {
+                    tracing::warn!(%error, "no connection can be accepted; trying again");
+                    sleep(ACCEPT_PAUSE).await;
+                }
+            }
+        }
+    }
+
+    fn place(&self, free: OwnedSemaphorePermit, stream: TcpStream, remote: IpAddr) -> Option<Visitor> {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        let count = inside.entry(remote).or_default();
+        if *count >= self.per_address_max {
+            return None;
+        }
+        *count += 1;
+        let place = Place { _free: free, inside: Arc::clone(&self.inside), remote };
+        Some(Visitor { stream, remote, _place: place })
+    }
+}
+
+impl Drop for Place {
+    fn drop(&mut self) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = inside.entry(self.remote) {
+            *count.get_mut() -= 1;
+            if *count.get() == 0 {
+                count.remove();
+            }
+        }
+    }
+}
+
+/// The client went away before it was accepted, which is its own business.
+fn ended_early(error: &io::Error) -> bool {
+    use io::ErrorKind::{ConnectionAborted, ConnectionRefused, ConnectionReset, Interrupted};
+    matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
+}
+
+/// Out of files or memory: others must end first.
+const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
+
+const STREAMS_MAX: u32 = 128;
+const HEADER_LIST_BYTES_MAX: u32 = 16 << 10;
+const PENDING_RESETS_MAX: usize = 20;
+const LOCAL_RESETS_MAX: usize = 128;
+const STREAM_WINDOW_BYTES: u32 = 256 << 10;
+const CONNECTION_WINDOW_BYTES: u32 = 1 << 20;
+const SEND_BUFFER_BYTES_MAX: usize = 256 << 10;
+const PING_INTERVAL: Duration = Duration::from_secs(30);
+const PONG_TIME_MAX: Duration = Duration::from_secs(20);
