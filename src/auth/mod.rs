@@ -1,0 +1,3 @@
+//! Login methods: engines whose replies carry a token.
+
+pub mod token;

@@ -1,0 +1,122 @@
+//! Dev mode: a server that is initialised and unsealed by itself, and says how to use it.
+//!
+//! With a data directory the unseal key is kept beside it, never inside: the directory alone opens nothing.
+
+use std::fs::{self, File, OpenOptions};
+use std::io::{self, Read, Write as _};
+use std::net::SocketAddr;
+use std::os::unix::fs::OpenOptionsExt;
+use std::path::{Path, PathBuf};
+
+use zeroize::Zeroizing;
+
+use crate::api::Token;
+use crate::core::seal::UnsealKey;
+use crate::core::{Core, SealState};
+
+/// A dev server's secrets, which its banner shows.
+pub(super) struct Opened {
+    pub(super) unseal_key: UnsealKey,
+    pub(super) root_token: Token,
+}
+
+/// Initialises or unseals the core, and makes sure of its root token.
+pub(super) fn open(core: &Core, data_dir: Option<&Path>, wanted_token: Option<&str>) -> Result<Opened, String> {
+    let initialised = core.seal_state().map_err(|error| error.to_string())? != SealState::Uninitialised;
+    let unseal_key = match data_dir.map(key_file) {
+        None => UnsealKey::generate(),
+        Some(file) => read_key(&file, initialised)?.map_or_else(|| create_key(&file), Ok)?,
+    };
+    if initialised { core.unseal(&unseal_key) } else { core.initialise(&unseal_key) }.map_err(|error| error.to_string())?;
+    let root_token = core.dev_root_token(wanted_token).map_err(|error| error.to_string())?;
+    Ok(Opened { unseal_key, root_token })
+}
+
+/// `DIR.unseal-key`, beside the directory.
+fn key_file(dir: &Path) -> PathBuf {
+    let mut name = dir.components().as_path().as_os_str().to_owned();
+    name.push(".unseal-key");
+    name.into()
+}
+
+/// The key of an earlier start. A store that is initialised needs it.
+fn read_key(file: &Path, needed: bool) -> Result<Option<UnsealKey>, String> {
+    let mut text = Zeroizing::new(String::new());
+    match File::open(file).and_then(|mut open| open.read_to_string(&mut text)) {
+        Ok(_) => {
+            let bad = || format!("{} does not hold an unseal key: 32 bytes in base64", file.display());
+            UnsealKey::from_base64(&text).ok_or_else(bad).map(Some)
+        }
+        Err(error) if error.kind() == io::ErrorKind::NotFound && !needed => Ok(None),
+        Err(error) => Err(format!("cannot read the unseal key of the data directory from {}: {error}", file.display())),
+    }
+}
+
+/// Makes a key and keeps it for the next start. It is on disk before anything is encrypted under it.
+fn create_key(file: &Path) -> Result<UnsealKey, String> {
+    let key = UnsealKey::generate();
+    write_private(file, &key.to_base64())
+        .map_err(|error| format!("cannot write the unseal key of the data directory to {}: {error}", file.display()))?;
+    Ok(key)
+}
+
+/// Keeps the root token where Vault's command line finds it. A home that cannot be written is no reason to stop.
+pub(super) fn store_token(token: &Token) {
+    let Some(home) = std::env::home_dir() else { return };
+    let file = home.join(".vault-token");
+    if let Err(error) = fs::remove_file(&file).or_else(absent_is_fine).and_then(|()| write_private(&file, token.expose())) {
+        tracing::warn!(file = %file.display(), %error, "the root token could not be stored for the command line");
+    }
+}
+
+fn absent_is_fine(error: io::Error) -> io::Result<()> {
+    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
+}
+
+/// Writes a file that only its owner reads, and makes it durable, its name included.
+fn write_private(file: &Path, text: &str) -> io::Result<()> {
+    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    open.write_all(text.as_bytes())?;
+    open.sync_all()?;
+    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    File::open(parent)?.sync_all()
+}
+
+/// What a dev server prints when it is ready. Scripts look for some of these lines.
+pub(super) fn banner(address: SocketAddr, opened: &Opened, data_dir: Option<&Path>) -> String {
+    let (storage, fate) = match data_dir {
+        None => ("inmem".to_owned(), "Everything is kept in memory and LOST when the server stops.".to_owned()),
+        Some(dir) => (
+            format!("encrypted in {}", dir.display()),
+            format!("Data is kept, encrypted, in {}; its unseal key is in {}.", dir.display(), key_file(dir).display()),
+        ),
+    };
+    format!(
+        "==> Vault server configuration:
+
+             Api Address: http://{address}
+              Listener 1: tcp (addr: \"{address}\", tls: \"disabled\")
+                 Storage: {storage}
+                 Version: Coffer v{version}, API of Vault v{api}
+
+==> Vault server started! Log data will stream in below:
+
+WARNING! dev mode is enabled! The server is unsealed, one key unseals it, and a root token exists.
+{fate}
+
+Tell clients where the server is:
+
+    $ export VAULT_ADDR='http://{address}'
+    $ export VAULT_TOKEN='{token}'
+
+Unseal Key: {key}
+Root Token: {token}
+
+Development mode should NOT be used in production installations!
+",
+        version = env!("CARGO_PKG_VERSION"),
+        api = crate::core::VAULT_VERSION,
+        key = &*opened.unseal_key.to_base64(),
+        token = opened.root_token.expose(),
+    )
+}

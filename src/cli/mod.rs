@@ -1,0 +1,75 @@
+//! The command line: what was typed, and which command that is.
+//!
+//! Flags have one or two dashes, as Vault's do. Every mistake is one line and a failing exit code.
+
+use std::ffi::OsString;
+
+use clap::error::{ContextKind, ContextValue, ErrorKind};
+use clap::{Parser, Subcommand};
+
+mod dev;
+mod server;
+
+#[derive(Parser)]
+#[command(name = "coffer", about = "Vault's HTTP API in one binary", disable_version_flag = true)]
+struct Args {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Subcommand)]
+enum Command {
+    /// Starts a server.
+    Server(server::Args),
+    /// Prints the version.
+    Version,
+}
+
+/// Runs the command that the arguments name. An error is the line to print.
+pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), String> {
+    let args = match Args::try_parse_from(args.map(with_two_dashes)) {
+        Ok(args) => args,
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => return error.print().map_err(|error| error.to_string()),
+        Err(error) => return Err(one_line(&error)),
+    };
+    match args.command {
+        Command::Server(args) => server::run(args),
+        Command::Version => {
+            print_line(&format!("Coffer v{}", env!("CARGO_PKG_VERSION")));
+            Ok(())
+        }
+    }
+}
+
+/// `-dev` means `--dev`.
+fn with_two_dashes(arg: OsString) -> OsString {
+    match arg.to_str() {
+        Some(text) if text.starts_with('-') && !text.starts_with("--") && text.len() > 2 => format!("-{text}").into(),
+        Some(_) | None => arg,
+    }
+}
+
+/// What is wrong with the arguments, in one line.
+fn one_line(error: &clap::Error) -> String {
+    let context = |kind| match error.get(kind) {
+        Some(ContextValue::String(text)) => Some(text.clone()),
+        Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
+        _ => None,
+    };
+    let hint = "; `coffer server -help` lists the flags";
+    match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
+        (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
+        (ErrorKind::InvalidSubcommand, _, Some(command)) => format!("unknown command {command:?}: use `server` or `version`"),
+        (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
+            "no command given: `coffer server -dev` starts a server".to_owned()
+        }
+        (_, Some(arg), _) => format!("{arg}: {}{hint}", error.kind().as_str().unwrap_or("wrong")),
+        _ => error.to_string().lines().next().unwrap_or("wrong arguments").to_owned(),
+    }
+}
+
+/// Prints for people. Nobody may be reading any more, which is no reason to end.
+fn print_line(line: &str) {
+    use std::io::Write as _;
+    let _ = writeln!(std::io::stdout(), "{line}");
+}

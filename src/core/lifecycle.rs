@@ -1,0 +1,108 @@
+//! From an empty store to an unsealed server: initialise, unseal, and the root token of dev mode.
+
+use std::sync::{Arc, PoisonError};
+
+use serde::{Deserialize, Serialize};
+
+use super::mounts::Mounts;
+use super::seal::{Cluster, SealRecord, UnsealKey};
+use super::{Active, Core, new_uuid};
+use crate::access::Tokens;
+use crate::access::tokens::{TokenRecord, new_token};
+use crate::api::{Error, Token};
+use crate::barrier::{Horizon, RootKey, Stored, StoredSecret, Unsealed, View};
+use crate::crypto::random::Random;
+use crate::crypto::secret::Secret;
+use crate::entropy::Entropy;
+
+/// How far a core is from answering.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum SealState {
+    Uninitialised,
+    Sealed { shares: u8, threshold: u8 },
+    Unsealed { shares: u8, threshold: u8 },
+}
+
+impl Core {
+    pub fn seal_state(&self) -> Result<SealState, Error> {
+        let Some(bytes) = self.sealed.seal_record()? else { return Ok(SealState::Uninitialised) };
+        let SealRecord { shares, threshold, .. } = SealRecord::from_bytes(&bytes)?;
+        Ok(match self.active() {
+            Some(_) => SealState::Unsealed { shares, threshold },
+            None => SealState::Sealed { shares, threshold },
+        })
+    }
+
+    /// Makes the keys of an empty store, with one share, and leaves the barrier unsealed. Durable on return.
+    pub fn initialise(&self, unseal_key: &UnsealKey) -> Result<(), Error> {
+        let root: RootKey = Secret::made_by(|key: &mut [u8; 32]| Entropy.fill(key));
+        let record = SealRecord::new(&root, unseal_key)?;
+        self.activate(self.sealed.initialise(&root, record.to_bytes())?)
+    }
+
+    /// Opens the barrier of an initialised store.
+    pub fn unseal(&self, unseal_key: &UnsealKey) -> Result<(), Error> {
+        let bytes = self.sealed.seal_record()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
+        let root = SealRecord::from_bytes(&bytes)?.root_key(unseal_key)?;
+        self.activate(self.sealed.unseal(&root)?)
+    }
+
+    /// Reads what an active core needs, and makes on first use what is missing.
+    fn activate(&self, barrier: Unsealed) -> Result<(), Error> {
+        let horizon = Horizon::default();
+        let platform = barrier.platform();
+        let view = platform.view(&horizon);
+        let tokens = Arc::new(Tokens::open(&view)?);
+        let cluster = open_cluster(&view)?;
+        let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings)?;
+        barrier.durable(horizon.seq()).wait();
+        let active = Active { tokens, cluster, mounts, platform, barrier };
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
+        Ok(())
+    }
+
+    /// The root token of dev mode: the wanted one, or the one of the last start, or a new one. Durable on return.
+    pub fn dev_root_token(&self, wanted: Option<&str>) -> Result<Token, Error> {
+        let active = self.unsealed()?;
+        let horizon = Horizon::default();
+        let view = active.platform.view(&horizon);
+        let known = view.get::<DevToken>(DEV_TOKEN_PATH)?.map(|found| found.value);
+        let known = known.and_then(|token| String::from_utf8(token.0.0.to_vec()).ok());
+        let token = match wanted.map(str::to_owned).or(known) {
+            Some(token) => Token::new(token),
+            None => new_token(),
+        };
+        if active.tokens.look_up(&view, &token, self.clock.now())?.is_none() {
+            let record = TokenRecord::root("auth/token/create", "token", self.clock.now());
+            active.tokens.create(&view, &token, record)?;
+        }
+        let mut change = view.change();
+        change.put(DEV_TOKEN_PATH, &DevToken(StoredSecret(token.expose().as_bytes().to_vec().into())))?;
+        change.commit()?;
+        active.barrier.durable(horizon.seq()).wait();
+        Ok(token)
+    }
+}
+
+fn open_cluster(view: &View<'_>) -> Result<Cluster, Error> {
+    if let Some(found) = view.get::<Cluster>(CLUSTER_PATH)? {
+        return Ok(found.value);
+    }
+    let id = new_uuid().to_string();
+    let cluster = Cluster { name: format!("vault-cluster-{}", id.get(..8).unwrap_or_default()), id };
+    let mut change = view.change();
+    change.put(CLUSTER_PATH, &cluster)?.expect_absent(CLUSTER_PATH);
+    change.commit()?;
+    Ok(cluster)
+}
+
+/// The root token of a dev server, so that its next start has the same.
+#[derive(Serialize, Deserialize)]
+struct DevToken(StoredSecret);
+
+impl Stored for DevToken {
+    const VERSION: u8 = 1;
+}
+
+const DEV_TOKEN_PATH: &str = "dev/root-token";
+const CLUSTER_PATH: &str = "cluster";

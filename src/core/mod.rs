@@ -1,0 +1,274 @@
+//! The spine: holds the mounts and runs one request through them, in order.
+//!
+//! Find the row, find the caller, admit, run. Knows no engine's business and nothing of HTTP.
+
+use std::sync::{Arc, PoisonError, RwLock};
+use std::time::Duration;
+
+use uuid::Uuid;
+
+use crate::access::{Caller, Tokens, gate};
+use crate::api::route::{Access, Row, Shape, Work};
+use crate::api::{Error, Op, Reply, Request};
+use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
+use crate::clock::{Clock, Timestamp};
+use crate::engine::{Backend, Call, Rows, Served, Target};
+use crate::storage::{Durable, Seq};
+use crate::sys;
+
+pub mod catalog;
+mod engines;
+mod lifecycle;
+pub mod mounts;
+pub mod seal;
+
+pub use lifecycle::SealState;
+use mounts::{Mount, Mounts};
+
+/// One server's state, whatever its seal.
+pub struct Core {
+    pub(crate) settings: Settings,
+    pub(crate) clock: Clock,
+    sealed: Sealed,
+    active: RwLock<Option<Arc<Active>>>,
+    sys_rows: Arc<Rows<Core>>,
+}
+
+/// What an operator sets and the API reports.
+#[derive(Clone)]
+pub struct Settings {
+    /// What `sys/seal-status` says about storage.
+    pub storage_type: &'static str,
+    pub default_lease_ttl: Duration,
+    pub max_lease_ttl: Duration,
+    /// Bound of the transit key cache.
+    pub key_cache_bytes_max: u64,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        Self {
+            storage_type: "inmem",
+            default_lease_ttl: LEASE_TTL_DEFAULT,
+            max_lease_ttl: LEASE_TTL_DEFAULT,
+            key_cache_bytes_max: KEY_CACHE_BYTES_MAX,
+        }
+    }
+}
+
+/// What there is only while the barrier is unsealed.
+pub(crate) struct Active {
+    pub(crate) barrier: Unsealed,
+    pub(crate) platform: Scope,
+    pub(crate) tokens: Arc<Tokens>,
+    pub(crate) mounts: Mounts,
+    pub(crate) cluster: seal::Cluster,
+}
+
+/// The outcome of one request.
+pub struct Answer {
+    pub outcome: Result<Reply, Error>,
+    pub shape: Shape,
+    /// The type of the engine that answered.
+    pub mount_type: &'static str,
+    /// What must be durable before the client may be told; `None`: nothing.
+    pub durable: Option<Durable>,
+}
+
+impl Core {
+    /// A core over a barrier that is sealed, or not yet initialised.
+    pub fn new(sealed: Sealed, settings: Settings, clock: Clock) -> Arc<Self> {
+        Arc::new(Self {
+            settings,
+            clock,
+            sealed,
+            active: RwLock::new(None),
+            sys_rows: Arc::new(Rows::new(sys::ROUTES)),
+        })
+    }
+
+    /// Where a request may run.
+    pub fn work(self: &Arc<Self>, op: Op, path: &str) -> Work {
+        let place = self.place(path);
+        place.and_then(|place| place.find(op).ok()).map_or(Work::Quick, |target| target.row.work)
+    }
+
+    /// Runs one request to its answer.
+    pub fn handle(self: &Arc<Self>, request: &Request) -> Answer {
+        let horizon = Horizon::default();
+        let (mut shape, mut mount_type) = (Shape::Enveloped, "");
+        let outcome = match self.active() {
+            None => self.handle_sealed(request, &mut shape),
+            Some(active) => self.handle_active(&active, request, &horizon, &mut shape, &mut mount_type),
+        };
+        Answer { outcome, shape, mount_type, durable: self.durable(horizon.seq()) }
+    }
+
+    /// Without the barrier only the rows that say so answer.
+    fn handle_sealed(self: &Arc<Self>, request: &Request, shape: &mut Shape) -> Result<Reply, Error> {
+        let place = self.sys_place(request.path.strip_prefix(SYS_PATH).ok_or(Error::Sealed)?);
+        let target = place.find(request.op).map_err(|_| Error::Sealed)?;
+        if !target.row.while_sealed {
+            return Err(Error::Sealed);
+        }
+        *shape = target.row.shape;
+        let admitted = gate::admit_anyone(target.row.access)?;
+        place.backend().run(
+            target.route,
+            &Call { request, captures: target.captures, admitted, now: self.clock.now(), view: None },
+        )
+    }
+
+    fn handle_active(
+        self: &Arc<Self>,
+        active: &Arc<Active>,
+        request: &Request,
+        horizon: &Horizon,
+        shape: &mut Shape,
+        mount_type: &mut &'static str,
+    ) -> Result<Reply, Error> {
+        let now = self.clock.now();
+        let place = self.place_in(active, &request.path);
+        let found = place.as_ref().ok_or_else(|| Error::NoMount(request.path.clone())).and_then(|p| p.find(request.op));
+        if let (Ok(target), false) = (&found, request.help) {
+            *shape = target.row.shape;
+        }
+        let admitted = match &found {
+            Ok(Target { row: Row { access: access @ Access::Open, .. }, .. }) => gate::admit_anyone(*access)?,
+            Ok(target) => {
+                let caller = active.identify(request, horizon, now)?;
+                let exists = || place.as_ref()?.exists(target, active, horizon);
+                gate::admit(&caller, target.row.access, request.op, &request.path, exists)?
+            }
+            Err(_) => {
+                let caller = active.identify(request, horizon, now)?;
+                gate::admit(&caller, Access::Token, request.op, &request.path, || None)?
+            }
+        };
+        let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
+        if request.help {
+            return place.help();
+        }
+        let target = found?;
+        if request.wrap_ttl.is_some() {
+            return Err(Error::invalid(NO_WRAPPING));
+        }
+        *mount_type = place.mount_type();
+        let view = Some(place.view(active, horizon));
+        let call = Call { request, captures: target.captures, admitted, now, view };
+        place.backend().run(target.route, &call)
+    }
+
+    /// Work that time brings. Runs on a thread that may block.
+    pub fn tick(&self) {
+        let Some(active) = self.active() else { return };
+        if let Err(error) = active.mounts.purge_removed(&active) {
+            tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
+        }
+    }
+
+    pub(crate) fn active(&self) -> Option<Arc<Active>> {
+        self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
+    }
+
+    /// The state behind an unsealed barrier, for handlers that need it.
+    pub(crate) fn unsealed(&self) -> Result<Arc<Active>, Error> {
+        self.active().ok_or(Error::Sealed)
+    }
+
+    fn durable(&self, seq: Seq) -> Option<Durable> {
+        if seq == Seq::SETTLED {
+            return None;
+        }
+        self.active().map(|active| active.barrier.durable(seq)).filter(|durable| !durable.is_done())
+    }
+
+    fn place<'p>(self: &Arc<Self>, path: &'p str) -> Option<Place<'p>> {
+        match self.active() {
+            Some(active) => self.place_in(&active, path),
+            None => path.strip_prefix(SYS_PATH).map(|rest| self.sys_place(rest)),
+        }
+    }
+
+    fn place_in<'p>(self: &Arc<Self>, active: &Active, path: &'p str) -> Option<Place<'p>> {
+        if let Some(rest) = path.strip_prefix(SYS_PATH) {
+            return Some(self.sys_place(rest));
+        }
+        active.mounts.find(path).map(|(mount, rest)| Place::Mount { mount, rest })
+    }
+
+    fn sys_place<'p>(self: &Arc<Self>, rest: &'p str) -> Place<'p> {
+        Place::Sys { served: Served { rows: self.sys_rows.clone(), engine: self.clone() }, rest }
+    }
+}
+
+impl Active {
+    fn identify(&self, request: &Request, horizon: &Horizon, now: Timestamp) -> Result<Arc<Caller>, Error> {
+        gate::identify(&self.tokens, &self.platform.view(horizon), request, now)
+    }
+}
+
+/// Where a path leads: an engine, and what is left of the path there.
+enum Place<'p> {
+    Sys { served: Served<Core>, rest: &'p str },
+    Mount { mount: Arc<Mount>, rest: &'p str },
+}
+
+impl<'p> Place<'p> {
+    fn backend(&self) -> &dyn Backend {
+        match self {
+            Self::Sys { served, .. } => served,
+            Self::Mount { mount, .. } => mount.backend.as_ref(),
+        }
+    }
+
+    fn find(&self, op: Op) -> Result<Target<'p>, Error> {
+        let (Self::Sys { rest, .. } | Self::Mount { rest, .. }) = self;
+        self.backend().find(op, rest)
+    }
+
+    fn exists(&self, target: &Target<'_>, active: &Active, horizon: &Horizon) -> Option<Result<bool, Error>> {
+        self.backend().exists(target, &self.view(active, horizon))
+    }
+
+    fn view<'a>(&'a self, active: &'a Active, horizon: &'a Horizon) -> View<'a> {
+        match self {
+            Self::Sys { .. } => active.platform.view(horizon),
+            Self::Mount { mount, .. } => mount.scope.view(horizon),
+        }
+    }
+
+    fn mount_type(&self) -> &'static str {
+        match self {
+            Self::Sys { .. } => "system",
+            Self::Mount { mount, .. } => mount.kind,
+        }
+    }
+
+    /// Describes the path, or the whole mount if the path is its own.
+    fn help(&self) -> Result<Reply, Error> {
+        let (Self::Sys { rest, .. } | Self::Mount { rest, .. }) = self;
+        let all = self.backend().rows();
+        if rest.is_empty() {
+            return Ok(catalog::help(&all));
+        }
+        let rows: Vec<_> = Op::ALL.iter().filter_map(|op| self.find(*op).ok()).map(|target| target.row).collect();
+        if rows.is_empty() { Err(Error::UnsupportedPath) } else { Ok(catalog::help(&rows)) }
+    }
+}
+
+/// A new random identifier.
+pub(crate) fn new_uuid() -> Uuid {
+    let mut bytes = [0; 16];
+    crate::crypto::random::Random::fill(&mut crate::entropy::Entropy, &mut bytes);
+    uuid::Builder::from_random_bytes(bytes).into_uuid()
+}
+
+/// The version of Vault whose behaviour clients may count on; they parse it, so it is plain semver.
+pub const VAULT_VERSION: &str = "1.18.5";
+const SYS_PATH: &str = "sys/";
+/// Vault's system defaults.
+const LEASE_TTL_DEFAULT: Duration = Duration::from_secs(768 * 3600);
+const KEY_CACHE_BYTES_MAX: u64 = 64 << 20;
+/// A secret must not leave unwrapped when its caller asked for a wrapped one.
+const NO_WRAPPING: &str = "response wrapping is not available on this server yet; send the request without X-Vault-Wrap-TTL";

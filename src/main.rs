@@ -1,0 +1,13 @@
+//! The process: arguments in, an exit code out. Everything else is the library's.
+
+use std::process::ExitCode;
+
+fn main() -> ExitCode {
+    match coffer::cli::run(std::env::args_os()) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(message) => {
+            eprintln!("coffer: {message}");
+            ExitCode::FAILURE
+        }
+    }
+}

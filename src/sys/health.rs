@@ -1,0 +1,64 @@
+//! `sys/health`: what load balancers and clients ask first.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::api::{Error, Reply};
+use crate::core::{Core, SealState, VAULT_VERSION};
+use crate::engine::{Call, Endpoint};
+
+/// Tells the state of the server by its status code: 200 active, 501 not initialised, 503 sealed.
+#[derive(Deserialize, JsonSchema)]
+pub struct Health {
+    /// Status to answer when active.
+    #[serde(default)]
+    activecode: Code,
+    /// Status to answer when sealed.
+    #[serde(default)]
+    sealedcode: Code,
+    /// Status to answer when not initialised.
+    #[serde(default)]
+    uninitcode: Code,
+}
+
+/// A status code as a query gives it; checked only when it is used.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(transparent)]
+struct Code(String);
+
+impl Code {
+    /// Codes that HTTP cannot carry, and texts that are no number, are refused.
+    fn or(&self, usual: u16) -> Result<u16, Error> {
+        if self.0.is_empty() {
+            return Ok(usual);
+        }
+        self.0.parse().ok().filter(|code| (200..=999).contains(code)).ok_or(Error::Unreadable)
+    }
+}
+
+impl Endpoint for Health {
+    type On = Core;
+
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let state = core.seal_state()?;
+        // Every code is checked, whichever is used: a typing error shows at once.
+        let (active, sealed, uninitialised) = (self.activecode.or(200)?, self.sealedcode.or(503)?, self.uninitcode.or(501)?);
+        let (status, is_active) = match state {
+            SealState::Unsealed { .. } => (active, true),
+            SealState::Sealed { .. } => (sealed, false),
+            SealState::Uninitialised => (uninitialised, false),
+        };
+        let replication = if is_active { "disabled" } else { "unknown" };
+        let reply = Reply::object(|health| {
+            health.set("initialized", state != SealState::Uninitialised);
+            health.set("sealed", !is_active).set("standby", !is_active).set("performance_standby", !is_active);
+            health.set("replication_performance_mode", replication).set("replication_dr_mode", replication);
+            health.set("server_time_utc", call.now.as_second()).set("version", VAULT_VERSION).set("enterprise", false);
+            if let Some(active) = core.active() {
+                health.set("cluster_name", &active.cluster.name).set("cluster_id", &active.cluster.id);
+            }
+            health.set("echo_duration_ms", 0).set("clock_skew_ms", 0).set("replication_primary_canary_age_ms", 0);
+        });
+        Ok(reply.status(status))
+    }
+}

@@ -1,0 +1,91 @@
+//! `sys/internal/ui/mounts`: how clients learn which engine answers a path.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::mounts::{describe, system_entry};
+use crate::access::acl::Capabilities;
+use crate::access::{Caller, gate};
+use crate::api::json::Object;
+use crate::api::{Error, Reply};
+use crate::core::Core;
+use crate::core::mounts::{AUTH_PREFIX, Mount};
+use crate::engine::{Call, Endpoint};
+
+/// Lists the mounts that the caller may see; without a token, those that are visible to everyone.
+#[derive(Deserialize, JsonSchema)]
+pub struct VisibleMounts {}
+
+impl Endpoint for VisibleMounts {
+    type On = Core;
+
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let active = core.unsealed()?;
+        let caller = match &call.request.token {
+            Some(_) => Some(gate::identify(&active.tokens, &call.view()?, call.request, call.now)?),
+            None => None,
+        };
+        let visible = |mount: &Mount| match &caller {
+            Some(caller) => may_see(caller, &mount.entry.path),
+            None => mount.entry.tune.listing_visibility == "unauth",
+        };
+        let list = |object: &mut Object, mounts: Vec<std::sync::Arc<Mount>>, prefix: &str| {
+            for mount in mounts.iter().filter(|mount| visible(mount)) {
+                let path = mount.entry.path.strip_prefix(prefix).unwrap_or(&mount.entry.path);
+                object.set_object(path, |entry| match &caller {
+                    Some(_) => describe(entry, mount),
+                    None => describe_to_strangers(entry, mount),
+                });
+            }
+        };
+        Ok(Reply::object(|data| {
+            data.set_object("auth", |object| list(object, active.mounts.logins(), AUTH_PREFIX));
+            data.set_object("secret", |object| list(object, active.mounts.secrets(), ""));
+        }))
+    }
+}
+
+fn describe_to_strangers(object: &mut Object, mount: &Mount) {
+    let options = mount.entry.tune.options.clone().unwrap_or_default();
+    object.set("type", mount.kind).set("description", &mount.entry.tune.description).set("options", options);
+}
+
+/// Tells which mount serves a path, to a caller who may do something there.
+#[derive(Deserialize, JsonSchema)]
+pub struct VisibleMount {
+    /// Any path below the mount.
+    path: String,
+}
+
+impl Endpoint for VisibleMount {
+    type On = Core;
+
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let path = format!("{}/", self.path.trim_end_matches('/'));
+        let refused = || {
+            let advice = "please ensure client's policies grant access to path";
+            Error::Forbidden(format!("preflight capability check returned 403, {advice} {path:?}").into())
+        };
+        let active = core.unsealed()?;
+        let caller = gate::identify(&active.tokens, &call.view()?, call.request, call.now)?;
+        if path.starts_with("sys/") && may_see(&caller, "sys/") {
+            return Ok(Reply::object(|object| {
+                object.set("path", "sys/");
+                system_entry(object);
+            }));
+        }
+        let (mount, _) = active.mounts.find(&path).ok_or_else(refused)?;
+        if !may_see(&caller, &mount.entry.path) {
+            return Err(refused());
+        }
+        Ok(Reply::object(|object| {
+            object.set("path", mount.entry.path.strip_prefix(AUTH_PREFIX).unwrap_or(&mount.entry.path));
+            describe(object, &mount);
+        }))
+    }
+}
+
+/// Whether the caller may do anything below a mount.
+fn may_see(caller: &Caller, mount: &str) -> bool {
+    caller.acl.is_root() || caller.acl.grants_below(mount) != Capabilities::NONE
+}
