@@ -1,0 +1,202 @@
+//! Takes the figures: rounds of Coffer and the bare server by turns, and the medians of what they gave. It prints nothing.
+
+use std::time::Duration;
+
+use anyhow::{Context, Result};
+use serde::Serialize;
+
+use crate::{
+    load::{self, Shape, Window},
+    server::{Kind, Server},
+    workloads::{Load, Measure, Probe, Workload},
+};
+
+/// How a run is made.
+pub(crate) struct Plan {
+    /// What stands in Coffer's place: Coffer, or the bare server once more to see what the machine's noise is.
+    pub(crate) contender: Kind,
+    pub(crate) rounds: u32,
+    pub(crate) shape: Shape,
+}
+
+/// The figures of one workload. Costs and rates are medians; ratios are medians of each round's ratio, and the extremes.
+#[derive(Serialize)]
+pub(crate) struct Figures {
+    pub(crate) workload: &'static str,
+    pub(crate) about: &'static str,
+    /// What `coffer.cost` counts.
+    pub(crate) unit: String,
+    pub(crate) coffer: Side,
+    pub(crate) bare: Side,
+    /// The share of the machine's cores that other processes took meanwhile, in percent; none for a probe.
+    pub(crate) others_percent: Option<f64>,
+    /// Work for the same CPU time, memory or wall time, the bare server's being 1: above 1 Coffer is the better one.
+    pub(crate) ratio: Spread,
+    pub(crate) target: Target,
+    pub(crate) passed: bool,
+}
+
+#[derive(Serialize)]
+pub(crate) struct Side {
+    pub(crate) cost: f64,
+    /// Requests, or items of a batch, in a second of wall time; none for a probe.
+    pub(crate) rate: Option<f64>,
+    /// CPU time in µs that the load generator spent on each request; none for a probe.
+    pub(crate) generator: Option<f64>,
+}
+
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Spread {
+    pub(crate) median: f64,
+    pub(crate) least: f64,
+    pub(crate) most: f64,
+}
+
+#[derive(Clone, Copy, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub(crate) enum Target {
+    RatioAtLeast(f64),
+    CostBelow(f64),
+}
+
+/// Measures one workload.
+pub(crate) fn measure(workload: &Workload, plan: &Plan) -> Result<Figures> {
+    match workload.measure {
+        Measure::Load(load) => compare(workload, &load, plan),
+        Measure::Probe(probe) => sample(workload, &probe, plan),
+    }
+    .with_context(|| workload.name)
+}
+
+fn compare(workload: &Workload, load: &Load, plan: &Plan) -> Result<Figures> {
+    let (coffer, bare) = (provisioned(&plan.contender)?, provisioned(&Kind::Bare)?);
+    let (script, items) = load.prepare(&plan.contender, &coffer)?;
+    let bare_script = (load.bare)(&bare)?;
+    let mut windows = Vec::new();
+    for _ in 0..plan.rounds {
+        windows.push((load::run(&coffer, &script, plan.shape)?, load::run(&bare, &bare_script, plan.shape)?));
+    }
+    let unit = format!("µs CPU/{}", if items == 1 { "request" } else { "item" });
+    let items = f64::from(items);
+    let ratios = windows.iter().map(|(coffer, bare)| bare.cost() / (coffer.cost() / items));
+    let (ratio, target) = (spread(ratios), Target::RatioAtLeast(load.ratio_min));
+    let coffer = side(windows.iter().map(|(coffer, _)| coffer), items);
+    Ok(Figures {
+        workload: workload.name,
+        about: workload.about,
+        unit,
+        passed: target.met(&coffer, ratio),
+        bare: side(windows.iter().map(|(_, bare)| bare), 1.0),
+        others_percent: Some(spread(windows.iter().flat_map(|(a, b)| [a, b]).map(Window::others_percent)).median),
+        coffer,
+        ratio,
+        target,
+    })
+}
+
+fn sample(workload: &Workload, probe: &Probe, plan: &Plan) -> Result<Figures> {
+    let mut samples = Vec::new();
+    for _ in 0..plan.rounds {
+        samples.push(((probe.sample)(&plan.contender)?, (probe.sample)(&Kind::Bare)?));
+    }
+    let ratio = spread(samples.iter().map(|(coffer, bare)| bare / coffer));
+    let side = |costs: Vec<f64>| Side { cost: spread(costs.into_iter()).median, rate: None, generator: None };
+    let coffer = side(samples.iter().map(|sample| sample.0).collect());
+    let target = Target::CostBelow(probe.limit);
+    Ok(Figures {
+        workload: workload.name,
+        about: workload.about,
+        unit: probe.unit.to_owned(),
+        passed: target.met(&coffer, ratio),
+        others_percent: None,
+        bare: side(samples.iter().map(|sample| sample.1).collect()),
+        coffer,
+        ratio,
+        target,
+    })
+}
+
+/// A running server that has what the workloads use.
+pub(crate) fn provisioned(kind: &Kind) -> Result<Server> {
+    let server = Server::start(kind)?;
+    server.provision()?;
+    Ok(server)
+}
+
+fn side<'a>(windows: impl Iterator<Item = &'a Window> + Clone, items: f64) -> Side {
+    Side {
+        cost: spread(windows.clone().map(|window| window.cost() / items)).median,
+        rate: Some(spread(windows.clone().map(|window| window.rate() * items)).median),
+        generator: Some(spread(windows.map(Window::generator_cost)).median),
+    }
+}
+
+impl Window {
+    /// Server CPU time in µs for each request.
+    fn cost(&self) -> f64 {
+        micros(self.server_cpu) / f64::from(self.requests)
+    }
+
+    fn generator_cost(&self) -> f64 {
+        micros(self.generator_cpu) / f64::from(self.requests)
+    }
+
+    /// The share of all cores that neither the server nor the generator took.
+    fn others_percent(&self) -> f64 {
+        let others = self.machine_cpu.saturating_sub(self.server_cpu + self.generator_cpu);
+        100.0 * others.as_secs_f64() / (self.elapsed.as_secs_f64() * f64::from(load::cores()))
+    }
+
+    /// Requests in a second.
+    fn rate(&self) -> f64 {
+        f64::from(self.requests) / self.elapsed.as_secs_f64()
+    }
+}
+
+impl Target {
+    fn met(self, coffer: &Side, ratio: Spread) -> bool {
+        match self {
+            Target::RatioAtLeast(least) => ratio.median >= least,
+            Target::CostBelow(limit) => coffer.cost < limit,
+        }
+    }
+}
+
+fn micros(duration: Duration) -> f64 {
+    duration.as_secs_f64() * 1e6
+}
+
+/// The median (of an even number of values, the mean of the middle two) and the extremes; zeros for no values.
+fn spread(values: impl Iterator<Item = f64>) -> Spread {
+    let mut values: Vec<_> = values.collect();
+    values.sort_by(f64::total_cmp);
+    let at = |index: usize| values.get(index).copied().unwrap_or_default();
+    let last = values.len().saturating_sub(1);
+    Spread { median: f64::midpoint(at(last / 2), at(values.len() / 2)), least: at(0), most: at(last) }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn spreads() {
+        fn check(values: &[f64], expected: (f64, f64, f64)) {
+            let Spread { median, least, most } = spread(values.iter().copied());
+            assert_eq!((median, least, most), expected, "{values:?}");
+        }
+        check(&[4.0], (4.0, 4.0, 4.0));
+        check(&[5.0, 1.0, 3.0], (3.0, 1.0, 5.0));
+        check(&[8.0, 2.0, 1.0, 4.0], (3.0, 1.0, 8.0));
+    }
+
+    #[test]
+    fn targets() {
+        let coffer = Side { cost: 20.0, rate: None, generator: None };
+        let ratio = Spread { median: 0.7, least: 0.6, most: 0.8 };
+        assert!(Target::RatioAtLeast(0.7).met(&coffer, ratio));
+        assert!(!Target::RatioAtLeast(0.71).met(&coffer, ratio));
+        assert!(Target::CostBelow(20.1).met(&coffer, ratio));
+        assert!(!Target::CostBelow(20.0).met(&coffer, ratio));
+    }
+}

@@ -1,0 +1,162 @@
+//! The load generator: kept-alive connections that each send a request, await the answer and send the next. It counts
+//! answers and reads CPU clocks; what the requests mean it does not know.
+
+use std::{
+    fs,
+    net::SocketAddr,
+    sync::{
+        Arc,
+        atomic::{AtomicBool, AtomicU32, Ordering::Relaxed},
+    },
+    thread,
+    time::{Duration, Instant},
+};
+
+use anyhow::{Context, Result, bail, ensure};
+use nix::time::ClockId;
+use serde_json::Value;
+use tokio::{
+    io::{AsyncReadExt, AsyncWriteExt},
+    net::TcpStream,
+    runtime::Builder,
+    task::JoinSet,
+};
+
+use crate::{client::Head, server::Server, workloads::Script};
+
+/// How hard and how long.
+#[derive(Clone, Copy)]
+pub(crate) struct Shape {
+    pub(crate) connections: u32,
+    pub(crate) window: Duration,
+}
+
+/// What happened in one window of steady load.
+pub(crate) struct Window {
+    pub(crate) requests: u32,
+    pub(crate) elapsed: Duration,
+    /// CPU time of the server's process.
+    pub(crate) server_cpu: Duration,
+    /// CPU time of this process: what the generator took from the machine meanwhile.
+    pub(crate) generator_cpu: Duration,
+    /// CPU time of everything on the machine, these two included.
+    pub(crate) machine_cpu: Duration,
+}
+
+/// Loads `server` with the requests of `script` for a short warm-up and then a window, which alone counts. Every answer
+/// must be a success; the last one of each connection must be what the script expects.
+pub(crate) fn run(server: &Server, script: &Script, shape: Shape) -> Result<Window> {
+    let traffic = Arc::new(Traffic {
+        requests: script.requests.clone(),
+        answers: AtomicU32::new(0),
+        stop: AtomicBool::new(false),
+    });
+    let (window, samples) = thread::scope(|scope| {
+        let generators: Vec<_> = (0..generators(shape))
+            .map(|index| {
+                let traffic = &traffic;
+                scope.spawn(move || generate(server.address, traffic, shape, index))
+            })
+            .collect();
+        let window = observe(server, &traffic.answers, shape.window);
+        traffic.stop.store(true, Relaxed);
+        let samples: Vec<_> = generators.into_iter().map(|it| it.join().expect("a generator panicked")).collect();
+        (window, samples)
+    });
+    for sample in samples.into_iter().collect::<Result<Vec<_>>>()?.iter().flatten() {
+        (script.verify)(server, sample).context("an answer is wrong")?;
+    }
+    window
+}
+
+struct Traffic {
+    requests: Vec<Vec<u8>>,
+    answers: AtomicU32,
+    stop: AtomicBool,
+}
+
+fn observe(server: &Server, answers: &AtomicU32, length: Duration) -> Result<Window> {
+    thread::sleep(WARM_UP);
+    let (begin, machine_cpu) = (Instant::now(), machine_cpu_time()?);
+    let (server_cpu, generator_cpu) = (server.cpu_time()?, own_cpu_time()?);
+    let requests = answers.load(Relaxed);
+    thread::sleep(length);
+    let window = Window {
+        requests: answers.load(Relaxed) - requests,
+        elapsed: begin.elapsed(),
+        server_cpu: server.cpu_time()?.saturating_sub(server_cpu),
+        generator_cpu: own_cpu_time()?.saturating_sub(generator_cpu),
+        machine_cpu: machine_cpu_time()?.saturating_sub(machine_cpu),
+    };
+    ensure!(window.requests > 0, "no answer in {length:?}");
+    Ok(window)
+}
+
+fn own_cpu_time() -> Result<Duration> {
+    Ok(ClockId::CLOCK_PROCESS_CPUTIME_ID.now()?.into())
+}
+
+/// What all cores have spent on anything since the machine started, in the kernel's steps of 10 ms.
+fn machine_cpu_time() -> Result<Duration> {
+    let stat = fs::read_to_string("/proc/stat")?;
+    let total = stat.lines().next().context("an empty /proc/stat")?;
+    let ticks = total.split_whitespace().skip(1).map(str::parse).collect::<Result<Vec<u64>, _>>()?;
+    let [user, nice, system, _idle, _iowait, irq, softirq, steal, ..] = ticks[..] else { bail!("a short /proc/stat") };
+    Ok(Duration::from_millis(10 * (user + nice + system + irq + softirq + steal)))
+}
+
+/// The cores that this process, and so the servers, may use.
+pub(crate) fn cores() -> u32 {
+    thread::available_parallelism().ok().and_then(|cores| u32::try_from(cores.get()).ok()).unwrap_or(1)
+}
+
+/// One thread makes load enough for several cores of server.
+fn generators(shape: Shape) -> u32 {
+    (cores() / CORES_PER_GENERATOR).clamp(1, shape.connections)
+}
+
+/// Runs every `index`th connection on this thread until told to stop; returns the last answer of each.
+fn generate(address: SocketAddr, traffic: &Arc<Traffic>, shape: Shape, index: u32) -> Result<Vec<Value>> {
+    Builder::new_current_thread().enable_io().build()?.block_on(async {
+        let mut connections = JoinSet::new();
+        for number in (0..shape.connections).skip(index as usize).step_by(generators(shape) as usize) {
+            connections.spawn(converse(address, Arc::clone(traffic), number as usize));
+        }
+        connections.join_all().await.into_iter().collect()
+    })
+}
+
+async fn converse(address: SocketAddr, traffic: Arc<Traffic>, number: usize) -> Result<Value> {
+    let mut stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    let mut answer = Vec::with_capacity(64 * 1024);
+    let mut requests = traffic.requests.iter().cycle().skip(number % traffic.requests.len());
+    loop {
+        stream.write_all(requests.next().context("a script without requests")?).await?;
+        let head = receive(&mut stream, &mut answer).await?;
+        traffic.answers.fetch_add(1, Relaxed);
+        if !head.success() || traffic.stop.load(Relaxed) {
+            return head.body(&answer);
+        }
+    }
+}
+
+/// Reads one whole answer into `answer`, replacing what was there.
+async fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<Head> {
+    answer.clear();
+    let head = loop {
+        ensure!(stream.read_buf(answer).await? > 0, "the server closed a connection under load");
+        if let Some(head) = Head::parse(answer)? {
+            break head;
+        }
+    };
+    let whole = head.bytes + head.body_bytes;
+    answer.reserve(whole.saturating_sub(answer.len()));
+    while answer.len() < whole {
+        ensure!(stream.read_buf(answer).await? > 0, "the server closed a connection under load");
+    }
+    Ok(head)
+}
+
+const WARM_UP: Duration = Duration::from_millis(250);
+const CORES_PER_GENERATOR: u32 = 4;
