@@ -142,7 +142,8 @@ fn run_upsert<Q: Upsert>(on: &Q::On, call: &Call<'_>) -> Result<Reply, Error> {
 
 /// Decodes the request and runs it. Parameters without effect are worth a warning, where there is an answer to carry it.
 fn decode_and_run<Q: Endpoint>(on: &Q::On, call: &Call<'_>, validated: bool) -> Result<Reply, Error> {
-    let decoded = weak::decode::<Q>(&call.captures, &call.request.params).map_err(|error| error.into_error(validated))?;
+    let decoded =
+        weak::decode::<Q>(&call.captures, &call.request.params).map_err(|error| error.into_error(validated))?;
     let mut reply = decoded.request.run(on, call)?;
     if !matches!(reply.data, Data::Nothing) && reply.status.is_none() {
         reply.warnings.extend(decoded.warnings);

@@ -1,12 +1,11 @@
 //! The operating system's generator, read in blocks. Does not know what the bytes are for.
 //!
 //! One call to the kernel costs more than a small encryption, hence each thread reads ahead and hands out the block in
-//! pieces. A piece leaves no trace: its bytes are wiped from the block as they are handed out. Nothing helps if the
-//! memory of the running process is duplicated from outside, as by a snapshot of its virtual machine that is resumed
-//! twice; do not do that.
+//! pieces. A piece leaves no trace: its bytes are wiped from the block as they are handed out. The process never forks,
+//! which takes `unsafe` code. Nothing helps if its memory is duplicated from outside, as by a snapshot of its virtual
+//! machine that is resumed twice; do not do that.
 
 use std::cell::RefCell;
-use std::marker::PhantomData;
 use std::process;
 
 use crate::crypto::random::Random;
@@ -14,29 +13,12 @@ use crate::crypto::secret::wipe;
 
 /// The generator.
 ///
-/// It holds nothing; the block belongs to the thread, and to the process that read it: after a `fork`, the child throws
-/// the inherited block away. A failing generator ends the process, for there is no sane way to go on.
+/// It holds nothing; the block belongs to the thread. A failing generator ends the process, for there is no sane way to go
+/// on.
+#[derive(Clone, Copy)]
 pub struct Entropy;
 
-impl Entropy {
-    /// The generator for one piece of work on this thread: it looks for a `fork` now and not again. Looking is a call to
-    /// the kernel, which a batch should not pay for every item.
-    pub fn hold() -> Held {
-        BLOCK.with_borrow_mut(Block::disown_if_forked);
-        Held(PhantomData)
-    }
-}
-
 impl Random for Entropy {
-    fn fill(&mut self, out: &mut [u8]) {
-        Self::hold().fill(out);
-    }
-}
-
-/// The generator, held by the thread that asked for it. It cannot be sent to another one.
-pub struct Held(PhantomData<*const ()>);
-
-impl Random for Held {
     fn fill(&mut self, out: &mut [u8]) {
         if out.len() > PIECE_BYTES_MAX {
             read_system(out);
@@ -54,21 +36,11 @@ struct Block {
     /// Random bytes from `used` on, zeros before.
     bytes: [u8; BLOCK_BYTES],
     used: usize,
-    /// The process that read the block.
-    owner: u32,
 }
 
 impl Block {
     const fn empty() -> Self {
-        Self { bytes: [0; BLOCK_BYTES], used: BLOCK_BYTES, owner: 0 }
-    }
-
-    fn disown_if_forked(&mut self) {
-        let this = process::id();
-        if self.owner != this {
-            wipe(&mut self.bytes);
-            (self.used, self.owner) = (BLOCK_BYTES, this);
-        }
+        Self { bytes: [0; BLOCK_BYTES], used: BLOCK_BYTES }
     }
 
     fn hand_out(&mut self, out: &mut [u8]) {
@@ -138,7 +110,6 @@ mod tests {
     #[test]
     fn handed_out_bytes_are_gone() {
         let mut block = Block::empty();
-        block.disown_if_forked();
         let mut out = [0; 100];
         block.hand_out(&mut out);
         block.hand_out(&mut out[..28]);
@@ -156,18 +127,5 @@ mod tests {
             block.hand_out(&mut out[..250]);
             assert!(out[..250].chunks_exact(50).all(|chunk| chunk != [0; 50]));
         }
-    }
-
-    #[test]
-    fn a_child_does_not_inherit() {
-        let mut block = Block::empty();
-        block.disown_if_forked();
-        block.hand_out(&mut [0; 12]);
-        block.disown_if_forked();
-        assert_eq!(block.used, 12, "the same process goes on where it was");
-        block.owner = block.owner.wrapping_add(1); // as a fork would find it
-        block.disown_if_forked();
-        assert_eq!(block.used, BLOCK_BYTES);
-        assert_eq!(block.bytes, [0; BLOCK_BYTES]);
     }
 }

@@ -16,6 +16,8 @@ pub fn level(name: &str) -> Result<LevelFilter, String> {
         "err" => Ok(LevelFilter::ERROR),
         "notice" => Ok(LevelFilter::INFO),
         "warning" => Ok(LevelFilter::WARN),
-        other => other.parse().map_err(|_| format!("unknown log level {name:?}: use trace, debug, info, warn, error or off")),
+        other => {
+            other.parse().map_err(|_| format!("unknown log level {name:?}: use trace, debug, info, warn, error or off"))
+        }
     }
 }

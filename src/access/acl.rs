@@ -71,14 +71,16 @@ impl Acl {
         if self.root {
             return Capabilities::ALL;
         }
-        let by_prefix = || self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, granted)| *granted);
+        let by_prefix =
+            || self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, granted)| *granted);
         self.exact.get(path).copied().or_else(by_prefix).unwrap_or_default()
     }
 
     /// What is granted on any path below a mount.
     pub fn grants_below(&self, mount: &str) -> Capabilities {
         let exact = self.exact.iter().filter(|(path, _)| path.starts_with(mount));
-        let prefixes = self.prefixes.iter().filter(|(prefix, _)| prefix.starts_with(mount) || mount.starts_with(prefix));
+        let prefixes =
+            self.prefixes.iter().filter(|(prefix, _)| prefix.starts_with(mount) || mount.starts_with(prefix));
         let granted = exact.map(|(_, granted)| *granted).chain(prefixes.map(|(_, granted)| *granted));
         granted.fold(self.capabilities(mount), BitOr::bitor)
     }

@@ -70,3 +70,124 @@ pub fn admit_anyone(access: Access) -> Result<Admitted, Error> {
         Access::Token | Access::Sudo => Err(Error::Unauthenticated),
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use uuid::Uuid;
+
+    use super::*;
+    use crate::access::tokens::TokenRecord;
+    use crate::api::{Params, RequestId, Token};
+    use crate::barrier::{Horizon, Scope, Sealed};
+    use crate::crypto::secret::Secret;
+    use crate::storage::Memory;
+
+    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
+
+    fn platform() -> Scope {
+        Sealed::new(Arc::new(Memory::new())).initialise(&Secret::new([7; 32]), Vec::new()).unwrap().platform()
+    }
+
+    /// Someone with this policy, whose token is its name.
+    fn caller(tokens: &Tokens, view: &View<'_>, policy: &str) -> Arc<Caller> {
+        let policies = vec![policy.to_owned()];
+        let record = TokenRecord { policies, ..TokenRecord::root("auth/token/create", "token", NOW) };
+        tokens.create(view, &Token::new(policy), record).unwrap()
+    }
+
+    /// Whether a caller with a policy is admitted. `there` tells whether the object exists, `None` that nobody asks.
+    fn check(policy: &str, access: Access, op: Op, path: &str, there: Option<bool>, expected: bool) {
+        let (platform, horizon) = (platform(), Horizon::default());
+        let view = platform.view(&horizon);
+        let caller = caller(&Tokens::open(&view).unwrap(), &view, policy);
+        match admit(&caller, access, op, path, || there.map(Ok)) {
+            Ok(admitted) => {
+                assert!(expected && admitted.known_caller().unwrap().id == caller.id, "{policy} {op:?} {path}")
+            }
+            Err(error) => assert!(!expected && matches!(error, Error::Denied), "{policy} {op:?} {path}: {error:?}"),
+        }
+    }
+
+    #[test]
+    fn the_operation_decides_which_capability_is_needed() {
+        for op in Op::ALL {
+            check("root", Access::Token, op, "any/path", None, true);
+            check("root", Access::Sudo, op, "any/path", None, true);
+            check("default", Access::Token, op, "any/path", None, false);
+            check("default", Access::Sudo, op, "cubbyhole/a", None, false);
+            check("unknown", Access::Token, op, "cubbyhole/a", None, false);
+            check("default", Access::Token, op, "cubbyhole/a", None, op != Op::Patch);
+            check("default", Access::Token, op, "auth/token/lookup-self", None, op == Op::Read);
+            check("default", Access::Token, op, "auth/token/renew-self", None, op == Op::Write);
+        }
+        check("default", Access::Token, Op::List, "cubbyhole/", None, true);
+        check("default", Access::Token, Op::List, "cubbyhole", None, false);
+    }
+
+    #[test]
+    fn a_write_that_makes_something_needs_create() {
+        check("default", Access::Token, Op::Write, "sys/renew", Some(true), true);
+        check("default", Access::Token, Op::Write, "sys/renew", Some(false), false);
+        check("default", Access::Token, Op::Write, "sys/renew", None, true);
+        check("default", Access::Token, Op::Write, "cubbyhole/a", Some(true), true);
+        check("default", Access::Token, Op::Write, "cubbyhole/a", Some(false), true);
+        check("root", Access::Token, Op::Write, "transit/encrypt/k", Some(false), true);
+    }
+
+    #[test]
+    fn existence_is_asked_only_where_it_matters() {
+        let (platform, horizon) = (platform(), Horizon::default());
+        let view = platform.view(&horizon);
+        let tokens = Tokens::open(&view).unwrap();
+        let (root, default) = (caller(&tokens, &view, "root"), caller(&tokens, &view, "default"));
+        let never = || panic!("nobody needs to know");
+        assert!(admit(&root, Access::Sudo, Op::Write, "any/path", never).is_ok());
+        assert!(admit(&default, Access::Token, Op::Read, "cubbyhole/a", never).is_ok());
+        let failing = || Some(Err(Error::Unavailable("later".into())));
+        assert!(matches!(
+            admit(&default, Access::Token, Op::Write, "cubbyhole/a", failing),
+            Err(Error::Unavailable(_))
+        ));
+    }
+
+    #[test]
+    fn only_open_rows_admit_anyone() {
+        let admitted = admit_anyone(Access::Open).unwrap();
+        assert!(admitted.caller().is_none());
+        assert!(matches!(admitted.known_caller(), Err(Error::Unauthenticated)));
+        assert!(matches!(admit_anyone(Access::Token), Err(Error::Unauthenticated)));
+        assert!(matches!(admit_anyone(Access::Sudo), Err(Error::Unauthenticated)));
+    }
+
+    #[test]
+    fn a_request_is_as_good_as_its_token() {
+        let (platform, horizon) = (platform(), Horizon::default());
+        let view = platform.view(&horizon);
+        let tokens = Tokens::open(&view).unwrap();
+        let known = caller(&tokens, &view, "default");
+        let check = |token: Option<&str>, expected: bool| {
+            let request = Request {
+                id: RequestId(Uuid::nil()),
+                op: Op::Read,
+                help: false,
+                path: "cubbyhole/a".to_owned(),
+                token: token.map(Token::new),
+                params: Params::None,
+                wrap_ttl: None,
+                remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            };
+            match identify(&tokens, &view, &request, NOW) {
+                Ok(caller) => assert!(expected && caller.id == known.id, "{token:?}"),
+                Err(error) => assert!(!expected && matches!(error, Error::Unauthenticated), "{token:?}: {error:?}"),
+            }
+        };
+        check(Some("default"), true);
+        check(Some("Default"), false);
+        check(Some(""), false);
+        check(None, false);
+        tokens.revoke(&view, &known).unwrap();
+        check(Some("default"), false);
+    }
+}

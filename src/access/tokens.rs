@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::acl::{Acl, ROOT_POLICY};
 use crate::api::{Error, Token};
-use crate::barrier::{Stored, StoredSecret, View};
+use crate::barrier::{self, Stored, StoredSecret, View};
 use crate::clock::Timestamp;
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::random::Random;
@@ -33,8 +33,9 @@ pub struct Caller {
     pub acl: Acl,
 }
 
-/// HMAC-SHA-256[salt](token): how the store knows a token.
-#[derive(Clone, Copy, PartialEq, Eq, Hash)]
+/// HMAC-SHA-256[salt](token): how the store knows a token. Stored in hexadecimal.
+#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(into = "String", try_from = "String")]
 pub struct Id([u8; 32]);
 
 /// What is kept of a token. Times are in seconds since 1970, with nanoseconds where clients see them.
@@ -54,8 +55,8 @@ pub struct TokenRecord {
     /// `None`: never.
     pub expires_ns: Option<i64>,
     pub renewed_ns: Option<i64>,
-    /// Hash of the token that made it, whose end is its own; `None` for orphans.
-    pub parent: Option<String>,
+    /// The token that made it, whose end is its own; `None` for orphans.
+    pub parent: Option<Id>,
 }
 
 impl Stored for TokenRecord {
@@ -80,27 +81,20 @@ impl Tokens {
         Ok(Self { salt: HmacSha256::new(&salt.0.0), cache: Cache::new(CACHED_MAX) })
     }
 
-    /// Finds the caller whose token this is, unless it is unknown, revoked or expired.
+    /// Finds the caller whose token this is, unless it is unknown, revoked or expired, or one of its makers is.
     pub fn look_up(&self, view: &View<'_>, token: &Token, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
-        let id = self.id(token);
-        let caller = match self.cache.get_value_or_guard(&id, None) {
-            GuardResult::Value(caller) => Some(caller),
-            GuardResult::Guard(guard) => {
-                let caller = self.load(view, id)?;
-                if let Some(caller) = &caller {
-                    // Fails when the token was revoked meanwhile: then it is not cached.
-                    let _ = guard.insert(caller.clone());
-                }
-                caller
+        let mut caller = None;
+        let mut next = Some(self.id(token));
+        while let Some(id) = next {
+            let Some(link) = self.find(view, id)? else { return Ok(None) };
+            if link.record.expires_ns.is_some_and(|expires| expires <= nanoseconds(now)) {
+                self.revoke(view, &link)?;
+                return Ok(None);
             }
-            GuardResult::Timeout => self.load(view, id)?,
-        };
-        let Some(caller) = caller else { return Ok(None) };
-        if caller.record.expires_ns.is_some_and(|expires| expires <= nanoseconds(now)) {
-            self.revoke(view, &caller)?;
-            return Ok(None);
+            next = link.record.parent;
+            caller.get_or_insert(link);
         }
-        Ok(Some(caller))
+        Ok(caller)
     }
 
     /// Stores a new token. `conflict` is what the caller hears when the token exists.
@@ -109,12 +103,12 @@ impl Tokens {
         let path = id.path();
         let mut change = view.change();
         change.put(&path, &record)?.expect_absent(&path);
-        change.put(&accessor_path(&record.accessor), &AccessorRecord { id: id.hex() })?;
-        if let Some(parent) = &record.parent {
-            change.put(&format!("{}{}", children_path(parent), id.hex()), &ChildRecord {})?;
+        change.put(&accessor_path(&record.accessor), &AccessorRecord { id })?;
+        if let Some(parent) = record.parent {
+            change.put(&child_path(parent, id), &ChildRecord {})?;
         }
         change.commit().map_err(|error| match error {
-            crate::barrier::Error::Conflict => Error::invalid("cannot create a token with a duplicate ID"),
+            barrier::Error::Conflict => Error::invalid("cannot create a token with a duplicate ID"),
             other => other.into(),
         })?;
         Ok(Arc::new(Caller::new(id, record)))
@@ -123,40 +117,59 @@ impl Tokens {
     /// Gives a token more time: until `expires`.
     pub fn renew(&self, view: &View<'_>, caller: &Caller, expires: Timestamp, now: Timestamp) -> Result<(), Error> {
         let path = caller.id.path();
-        let found = view.get::<TokenRecord>(&path)?.ok_or(Error::Unauthenticated)?;
         let (expires_ns, renewed_ns) = (Some(nanoseconds(expires)), Some(nanoseconds(now)));
-        let mut change = view.change();
-        change.put(&path, &TokenRecord { expires_ns, renewed_ns, ..found.value })?.expect(&path, &found.stamp);
-        change.commit()?;
+        loop {
+            let found = view.get::<TokenRecord>(&path)?.ok_or(Error::Unauthenticated)?;
+            let mut change = view.change();
+            change.put(&path, &TokenRecord { expires_ns, renewed_ns, ..found.value })?.expect(&path, &found.stamp);
+            match change.commit() {
+                Ok(_) => break,
+                // Renewed or revoked meanwhile.
+                Err(barrier::Error::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
         self.cache.remove(&caller.id);
         Ok(())
     }
 
-    /// Ends a token and all that were made with it, at once.
+    /// Ends a token, and with it all that were made with it: without their maker they are not found any more. Their own
+    /// records go after it, one by one.
     pub fn revoke(&self, view: &View<'_>, caller: &Caller) -> Result<(), Error> {
-        let mut change = view.change();
-        let mut ended = Vec::new();
         let mut left = vec![caller.id];
         while let Some(id) = left.pop() {
             if let Some(found) = view.get::<TokenRecord>(&id.path())? {
-                change.delete(&accessor_path(&found.value.accessor)).delete(&id.path());
-                if let Some(parent) = &found.value.parent {
-                    change.delete(&format!("{}{}", children_path(parent), id.hex()));
+                let mut change = view.change();
+                change.delete(&id.path()).delete(&accessor_path(&found.value.accessor));
+                if let Some(parent) = found.value.parent {
+                    change.delete(&child_path(parent, id));
                 }
+                change.commit()?;
             }
-            let children = view.list(&children_path(&id.hex()), "", usize::MAX)?;
-            left.extend(children.iter().filter_map(|hex| Id::from_hex(hex)));
-            ended.push(id);
-        }
-        change.commit()?;
-        for id in ended {
             self.cache.remove(&id);
+            let children = view.list(&children_path(id), "", usize::MAX)?;
+            left.extend(children.iter().filter_map(|hex| Id::from_hex(hex)));
         }
         Ok(())
     }
 
     fn id(&self, token: &Token) -> Id {
         Id(self.salt.compute(token.expose().as_bytes()))
+    }
+
+    fn find(&self, view: &View<'_>, id: Id) -> Result<Option<Arc<Caller>>, Error> {
+        match self.cache.get_value_or_guard(&id, None) {
+            GuardResult::Value(caller) => Ok(Some(caller)),
+            GuardResult::Guard(guard) => {
+                let caller = self.load(view, id)?;
+                if let Some(caller) = &caller {
+                    // Fails when the token was revoked meanwhile: then it is not cached.
+                    let _ = guard.insert(caller.clone());
+                }
+                Ok(caller)
+            }
+            GuardResult::Timeout => self.load(view, id),
+        }
     }
 
     fn load(&self, view: &View<'_>, id: Id) -> Result<Option<Arc<Caller>>, Error> {
@@ -210,6 +223,9 @@ impl Id {
 
     fn from_hex(hex: &str) -> Option<Self> {
         let mut id = [0; 32];
+        if hex.len() != 2 * id.len() {
+            return None;
+        }
         for (index, byte) in id.iter_mut().enumerate() {
             *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
         }
@@ -218,6 +234,20 @@ impl Id {
 
     fn path(self) -> String {
         format!("token/id/{}", self.hex())
+    }
+}
+
+impl From<Id> for String {
+    fn from(id: Id) -> Self {
+        id.hex()
+    }
+}
+
+impl TryFrom<String> for Id {
+    type Error = &'static str;
+
+    fn try_from(hex: String) -> Result<Self, Self::Error> {
+        Self::from_hex(&hex).ok_or("not the hash of a token")
     }
 }
 
@@ -252,8 +282,12 @@ fn accessor_path(accessor: &str) -> String {
     format!("token/accessor/{accessor}")
 }
 
-fn children_path(parent: &str) -> String {
-    format!("token/child/{parent}/")
+fn children_path(parent: Id) -> String {
+    format!("token/child/{}/", parent.hex())
+}
+
+fn child_path(parent: Id, child: Id) -> String {
+    children_path(parent) + &child.hex()
 }
 
 #[derive(Serialize, Deserialize)]
@@ -265,7 +299,7 @@ impl Stored for Salt {
 
 #[derive(Serialize, Deserialize)]
 struct AccessorRecord {
-    id: String,
+    id: Id,
 }
 
 impl Stored for AccessorRecord {
@@ -285,3 +319,6 @@ const TOKEN_LEN: usize = 24;
 const ACCESSOR_LEN: usize = 24;
 /// Callers kept in memory, about 1 KiB each.
 const CACHED_MAX: usize = 10_000;
+
+#[cfg(test)]
+mod tests;

@@ -152,22 +152,6 @@ impl<'de> Deserialize<'de> for Base64 {
     }
 }
 
-/// A text that may be secret: it is wiped when dropped.
-#[derive(Default)]
-pub struct SecretText(Zeroizing<String>);
-
-impl SecretText {
-    pub fn expose(&self) -> &str {
-        &self.0
-    }
-}
-
-impl<'de> Deserialize<'de> for SecretText {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        String::deserialize(deserializer).map(|text| Self(Zeroizing::new(text)))
-    }
-}
-
 /// A list of texts: a JSON list, or one text with commas. Blanks around an item, and empty items, are dropped.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct CommaList(pub Vec<String>);
@@ -226,9 +210,12 @@ impl<'de> Deserialize<'de> for TextMap {
                 if text.trim_start().starts_with('{') {
                     return serde_json::from_str(text).map(TextMap).map_err(E::custom);
                 }
-                text.split(',').filter(|pair| !pair.is_empty()).map(key_value).collect::<Option<_>>().map(TextMap).ok_or_else(|| {
-                    E::custom("expected a JSON object or key=value pairs")
-                })
+                text.split(',')
+                    .filter(|pair| !pair.is_empty())
+                    .map(key_value)
+                    .collect::<Option<_>>()
+                    .map(TextMap)
+                    .ok_or_else(|| E::custom("expected a JSON object or key=value pairs"))
             }
 
             fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<TextMap, A::Error> {
@@ -274,18 +261,26 @@ macro_rules! documented_as {
     )*};
 }
 
-documented_as!(Ttl => String, Base64 => String, SecretText => String, CommaList => Vec<String>, TextMap => BTreeMap<String, String>);
+documented_as!(Ttl => String, Base64 => String, CommaList => Vec<String>, TextMap => BTreeMap<String, String>);
 
 const SECONDS_PER_DAY: u64 = 86_400;
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::request::Params;
+    use crate::api::route::Captures;
+    use crate::api::weak;
+    use crate::crypto::wiped::Wiped;
 
     #[test]
     fn durations_are_read_as_vault_reads_them() {
         let check = |text: &str, expected: Result<u64, &str>| {
-            assert_eq!(Ttl::parse(text).map(|d| d.as_nanos()), expected.map(u128::from).map_err(str::to_owned), "{text}");
+            assert_eq!(
+                Ttl::parse(text).map(|d| d.as_nanos()),
+                expected.map(u128::from).map_err(str::to_owned),
+                "{text}"
+            );
         };
         const S: u64 = 1_000_000_000;
         check("", Ok(0));
@@ -304,5 +299,92 @@ mod tests {
         check("1y", Err("time: unknown unit \"y\" in duration \"1y\""));
         check(".s", Err("time: invalid duration \".s\""));
         check("99999999999999h", Err("time: invalid duration \"99999999999999h\""));
+    }
+
+    fn read<T: de::DeserializeOwned>(json: &str) -> Result<T, String> {
+        #[derive(serde::Deserialize)]
+        struct Request<T> {
+            value: T,
+        }
+        let params = Params::Json(Wiped::from(format!("{{\"value\":{json}}}").into_bytes()));
+        let decoded = weak::decode::<Request<T>>(&Captures::default(), &params);
+        decoded.map(|decoded| decoded.request.value).map_err(|error| error.to_string())
+    }
+
+    #[test]
+    fn ttls_come_as_numbers_and_as_texts() {
+        let check = |json: &str, expected: Result<Option<u64>, &str>| {
+            let ttl = read::<Ttl>(json).map(|ttl| ttl.0.map(|ttl| ttl.as_secs()));
+            assert_eq!(ttl, expected.map_err(str::to_owned), "{json}");
+        };
+        check("null", Ok(None));
+        check("0", Ok(Some(0)));
+        check("90", Ok(Some(90)));
+        check(r#""90""#, Ok(Some(90)));
+        check(r#""1h""#, Ok(Some(3_600)));
+        check(r#""""#, Ok(Some(0)));
+        check("-1", Err("cannot provide negative value '-1'"));
+        check("3600.5", Err("time: missing unit in duration \"3600.5\""));
+        check(r#""-5d""#, Err("cannot provide negative value '-5d'"));
+        check(r#""99999999999999999d""#, Err("time: invalid duration \"99999999999999999d\""));
+    }
+
+    #[test]
+    fn lists_come_as_lists_and_as_one_text() {
+        let check = |json: &str, expected: &[&str]| assert_eq!(read::<CommaList>(json).unwrap().0, expected, "{json}");
+        check(r#"["a","b,c"," d ",""]"#, &["a", "b,c", "d"]);
+        check(r#""a, b ,,c,""#, &["a", "b", "c"]);
+        check(r#""""#, &[]);
+        check("null", &[]);
+        check("[]", &[]);
+        check("[1,true,null]", &["1", "1"]);
+        check("7", &["7"]);
+        assert!(read::<CommaList>(r#"[["a"]]"#).is_err());
+        assert!(read::<CommaList>(r#"{"a":1}"#).is_err());
+    }
+
+    #[test]
+    fn maps_come_as_objects_and_as_pairs() {
+        let check = |json: &str, expected: &[(&str, &str)]| {
+            let expected = expected.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+            assert_eq!(read::<TextMap>(json), Ok(TextMap(expected)), "{json}");
+        };
+        check(r#"{"a":"1","b":2,"c":true,"d":null,"a":"3"}"#, &[("a", "3"), ("b", "2"), ("c", "1"), ("d", "")]);
+        check(r#""a=1, b = x=y ,c=""#, &[("a", "1"), ("b", "x=y"), ("c", "")]);
+        check(r#"["a=1","b=2,3"]"#, &[("a", "1"), ("b", "2,3")]);
+        check(r#"" {\"a\":\"1\"}""#, &[("a", "1")]);
+        check(r#""""#, &[]);
+        check("{}", &[]);
+        check("null", &[]);
+        assert!(read::<TextMap>(r#""a""#).is_err());
+        assert!(read::<TextMap>(r#"["a"]"#).is_err());
+        assert!(read::<TextMap>(r#"{"a":{"b":1}}"#).is_err());
+    }
+
+    #[test]
+    fn base64_is_judged_when_it_is_needed() {
+        let check = |json: &str, expected: Result<&str, &str>| {
+            let decoded = read::<Base64>(json).unwrap_or_else(|error| panic!("{json}: {error}")).decoded();
+            let decoded = decoded.map(|bytes| bytes.to_vec()).map_err(|error| error.to_string());
+            assert_eq!(decoded, expected.map(|text| text.as_bytes().to_vec()).map_err(str::to_owned), "{json}");
+        };
+        check(r#""aGVsbG8=""#, Ok("hello"));
+        check(r#""aGVs\nbG8=""#, Ok("hello"));
+        check(r#""aGVs\u0062G8\u003d""#, Ok("hello"));
+        check(r#""""#, Ok(""));
+        check("null", Ok(""));
+        check("1400", Ok("\u{5cd}4"));
+        check(r#""aGVsbG8""#, Err("illegal base64 data at input byte 4"));
+        check(r#""a_b=""#, Err("illegal base64 data at input byte 1"));
+        assert!(read::<Base64>("[]").is_err());
+        assert_eq!(**Base64::or_empty(None).as_ref().unwrap(), []);
+        assert_eq!(**Base64::or_empty(Some(read(r#""aA==""#).unwrap())).as_ref().unwrap(), *b"h");
+    }
+
+    #[test]
+    fn secret_texts_are_read_like_others() {
+        assert_eq!(read::<SecretText>(r#""a\u0062""#).unwrap().expose(), "ab");
+        assert_eq!(read::<SecretText>("5").unwrap().expose(), "5");
+        assert_eq!(read::<SecretText>("null").unwrap().expose(), "");
     }
 }

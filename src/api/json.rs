@@ -4,15 +4,14 @@
 
 use std::io;
 
+use super::base64;
+use crate::crypto::wiped::Wiped;
 use serde::Serialize;
 use serde_json::ser::{CompactFormatter, Formatter, Serializer};
-use zeroize::Zeroizing;
-
-use super::base64;
 
 /// One JSON object under construction. Its bytes may hold plaintexts: they are wiped when dropped.
 pub struct Object {
-    bytes: Zeroizing<Vec<u8>>,
+    bytes: Wiped,
 }
 
 impl Default for Object {
@@ -23,7 +22,7 @@ impl Default for Object {
 
 impl Object {
     pub fn with_capacity(bytes: usize) -> Self {
-        Self { bytes: Zeroizing::new(Vec::with_capacity(bytes)) }
+        Self { bytes: Wiped::with_capacity(bytes) }
     }
 
     /// Adds a member.
@@ -44,7 +43,12 @@ impl Object {
     }
 
     /// Adds a member that is a list of objects.
-    pub fn set_list<T>(&mut self, name: &str, items: impl Iterator<Item = T>, mut fill: impl FnMut(&mut Self, T)) -> &mut Self {
+    pub fn set_list<T>(
+        &mut self,
+        name: &str,
+        items: impl Iterator<Item = T>,
+        mut fill: impl FnMut(&mut Self, T),
+    ) -> &mut Self {
         self.name(name);
         self.bytes.push(b'[');
         for (index, item) in items.enumerate() {
@@ -86,17 +90,23 @@ impl Object {
             Some(b'{') => {}
             Some(_) => self.bytes.push(b','),
         }
-        write(&mut self.bytes, &name);
+        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
+            self.bytes.push(b'"');
+            self.bytes.extend_from_slice(name.as_bytes());
+            self.bytes.push(b'"');
+        } else {
+            write(&mut self.bytes, &name);
+        }
         self.bytes.push(b':');
     }
 }
 
 /// A finished JSON text, wiped when dropped.
-pub struct Json(pub Zeroizing<Vec<u8>>);
+pub struct Json(pub Wiped);
 
 impl Json {
     pub fn of(value: &impl Serialize) -> Self {
-        let mut bytes = Zeroizing::new(Vec::with_capacity(256));
+        let mut bytes = Wiped::with_capacity(256);
         write(&mut bytes, value);
         Self(bytes)
     }
@@ -113,6 +123,9 @@ struct GoFormatter;
 
 impl Formatter for GoFormatter {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
+        if !fragment.bytes().any(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2)) {
+            return CompactFormatter.write_string_fragment(writer, fragment);
+        }
         let mut rest = fragment;
         while let Some(at) = rest.find(['<', '>', '&', '\u{2028}', '\u{2029}']) {
             let (plain, special) = rest.split_at(at);

@@ -6,6 +6,7 @@ pub mod base64;
 pub mod error;
 pub mod fields;
 pub mod json;
+mod members;
 pub mod reply;
 pub mod request;
 pub mod route;

@@ -5,6 +5,8 @@ use std::time::Duration;
 
 use zeroize::Zeroizing;
 
+use crate::crypto::wiped::Wiped;
+
 /// The operations that a path can have. Each is the capability it needs, except that `Write` needs `create` or `update`.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum Op {
@@ -53,7 +55,7 @@ pub struct RequestId(pub uuid::Uuid);
 pub enum Params {
     None,
     /// The body, a JSON text. Wiped when the request ends.
-    Json(Zeroizing<Vec<u8>>),
+    Json(Wiped),
     /// Query string or form body: names and values, in the order they came.
     Pairs(Vec<(String, String)>),
 }

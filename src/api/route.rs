@@ -35,9 +35,10 @@ pub enum Access {
 }
 
 /// How an answer's data meets the wire.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub enum Shape {
     /// Inside Vault's envelope.
+    #[default]
     Enveloped,
     /// Inside the envelope and, for old clients, beside it.
     Echoed,
@@ -117,18 +118,18 @@ impl Table {
     }
 
     /// Finds the row for an operation on a path below the mount. The path of a list request ends in `/`.
+    ///
+    /// The most specific pattern that fits decides, whatever its operations: what a path names does not depend on what is
+    /// done to it.
     pub fn find<'p>(&self, op: Op, path: &'p str) -> Match<'p> {
         let head = path.split('/').next().unwrap_or_default();
-        let mut found = Match::NoPath;
         for entry in self.by_head.get(head).into_iter().flatten().chain(&self.headless) {
             let lists = entry.rows.iter().any(|(op, _)| *op == Op::List);
             let Some(captures) = entry.pattern.captures(path, lists) else { continue };
-            match entry.rows.iter().find(|(row_op, _)| *row_op == op) {
-                Some((_, index)) => return Match::Row(*index, captures),
-                None => found = Match::NoOperation,
-            }
+            let row = entry.rows.iter().find(|(row_op, _)| *row_op == op);
+            return row.map_or(Match::NoOperation, |(_, index)| Match::Row(*index, captures));
         }
-        found
+        Match::NoPath
     }
 }
 
@@ -154,8 +155,9 @@ impl Pattern {
 
     /// Sorts the pattern that says more before the one that says less.
     fn specificity(&self) -> impl Ord {
-        let ranks: Vec<u8> = self.0.iter().map(|part| part.rank()).collect();
-        (ranks, std::cmp::Reverse(self.0.len()))
+        // A pattern that goes on says more than one that ends in the same place.
+        let end = [u8::MAX];
+        self.0.iter().map(|part| part.rank()).chain(end).collect::<Vec<_>>()
     }
 
     /// What the path's parts are, if it fits. A path that can be listed may end in `/`.
@@ -203,7 +205,12 @@ fn fit<'p>(parts: &[Part], rest: Option<&'p str>, captures: &mut Vec<(&'static s
 }
 
 /// The rest takes as much as the parts behind it, all literals, leave.
-fn fit_rest<'p>(name: &'static str, parts: &[Part], rest: &'p str, captures: &mut Vec<(&'static str, &'p str)>) -> bool {
+fn fit_rest<'p>(
+    name: &'static str,
+    parts: &[Part],
+    rest: &'p str,
+    captures: &mut Vec<(&'static str, &'p str)>,
+) -> bool {
     let mut text = rest;
     for part in parts.iter().rev() {
         let Part::Literal(literal) = part else { return false };
@@ -216,7 +223,9 @@ fn fit_rest<'p>(name: &'static str, parts: &[Part], rest: &'p str, captures: &mu
 
 impl Part {
     fn parse(text: &'static str) -> Self {
-        let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else { return Self::Literal(text) };
+        let Some(inner) = text.strip_prefix('{').and_then(|text| text.strip_suffix('}')) else {
+            return Self::Literal(text);
+        };
         match (inner.strip_suffix("?.."), inner.strip_suffix(".."), inner.strip_suffix('?')) {
             (Some(name), _, _) => Self::OptionalRest(name),
             (_, Some(name), _) => Self::Rest(name),
@@ -245,5 +254,149 @@ pub fn is_name(text: &str) -> bool {
         [first, inside @ .., last] => {
             word(*first) && word(*last) && inside.iter().all(|byte| word(*byte) || matches!(byte, b'-' | b'.'))
         }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use schemars::JsonSchema;
+
+    use super::*;
+
+    fn row(op: Op, path: &'static str) -> Row {
+        let (access, shape, work) = (Access::Token, Shape::Enveloped, Work::Quick);
+        Row { op, path, access, while_sealed: false, shape, work, schema: String::json_schema }
+    }
+
+    const ROWS: [(Op, &str); 18] = [
+        // Out of the order of their specificity.
+        (Op::Read, "mounts/{path..}"),
+        (Op::Delete, "mounts/{path..}"),
+        (Op::Read, "mounts/{path..}/tune"),
+        (Op::Read, "mounts"),
+        (Op::Read, "keys/{name}"),
+        (Op::List, "keys"),
+        (Op::Write, "keys/{name}"),
+        (Op::Write, "keys/{name}/rotate"),
+        (Op::Write, "keys/import"),
+        (Op::Write, "random/{source?}/{urlbytes?..}"),
+        (Op::Write, "hash/{urlalgorithm?..}"),
+        (Op::Write, "restore/{name?..}"),
+        (Op::Write, "datakey/{plaintext}/{name}"),
+        (Op::List, "metadata/{path?..}"),
+        (Op::Read, "metadata/{path?..}"),
+        (Op::Read, "data/{path..}"),
+        (Op::Read, "{name}"),
+        (Op::List, "{name}/below"),
+    ];
+
+    /// Finds a path: the pattern and the captures, or the status that its client sees.
+    fn check(op: Op, path: &str, expected: &str) {
+        let rows = ROWS.map(|(op, path)| row(op, path));
+        let found = match Table::new(rows.iter()).find(op, path) {
+            Match::Row(index, captures) => {
+                assert_eq!(rows[index].op, op);
+                let captures = captures.as_slice().iter().map(|(name, text)| format!(" {name}={text}"));
+                rows[index].path.to_owned() + &captures.collect::<String>()
+            }
+            Match::NoOperation => "405".to_owned(),
+            Match::NoPath => "404".to_owned(),
+        };
+        assert_eq!(found, expected, "{} {path:?}", op.name());
+    }
+
+    #[test]
+    fn names_are_captured() {
+        check(Op::Read, "keys/a", "keys/{name} name=a");
+        check(Op::Write, "keys/a", "keys/{name} name=a");
+        check(Op::Write, "keys/a.b-c_1", "keys/{name} name=a.b-c_1");
+        check(Op::Write, "keys/a/rotate", "keys/{name}/rotate name=a");
+        check(Op::Write, "datakey/wrapped/k", "datakey/{plaintext}/{name} plaintext=wrapped name=k");
+        check(Op::Write, "keys/-a", "404");
+        check(Op::Write, "keys/a/", "404");
+        check(Op::Write, "keys//a", "404");
+        check(Op::Write, "keys//rotate", "404");
+        check(Op::Write, "keys/a/b/rotate", "404");
+        check(Op::Write, "datakey/wrapped", "404");
+        check(Op::Write, "/keys/a", "404");
+        check(Op::Write, "Keys/a", "404");
+    }
+
+    #[test]
+    fn optional_parts_are_captured_empty() {
+        check(Op::Write, "random", "random/{source?}/{urlbytes?..} source= urlbytes=");
+        check(Op::Write, "random/16", "random/{source?}/{urlbytes?..} source=16 urlbytes=");
+        check(Op::Write, "random/seal", "random/{source?}/{urlbytes?..} source=seal urlbytes=");
+        check(Op::Write, "random/seal/32", "random/{source?}/{urlbytes?..} source=seal urlbytes=32");
+        check(Op::Write, "random/seal/3/2", "random/{source?}/{urlbytes?..} source=seal urlbytes=3/2");
+        check(Op::Write, "random/-1", "random/{source?}/{urlbytes?..} source= urlbytes=-1");
+        check(Op::Write, "random/", "404");
+        check(Op::Write, "random/seal/", "404");
+        check(Op::Write, "randomness", "405");
+        check(Op::Write, "hash", "hash/{urlalgorithm?..} urlalgorithm=");
+        check(Op::Write, "hash/sha2-256", "hash/{urlalgorithm?..} urlalgorithm=sha2-256");
+        check(Op::Write, "restore/-not/a name", "restore/{name?..} name=-not/a name");
+        check(Op::Write, "hash/", "404");
+    }
+
+    #[test]
+    fn the_more_specific_pattern_wins() {
+        check(Op::Read, "mounts", "mounts");
+        check(Op::Read, "mounts/a", "mounts/{path..} path=a");
+        check(Op::Read, "mounts/a/b/", "mounts/{path..} path=a/b/");
+        check(Op::Read, "mounts/a/tune", "mounts/{path..}/tune path=a");
+        check(Op::Read, "mounts/a/b/tune", "mounts/{path..}/tune path=a/b");
+        check(Op::Read, "mounts/tune/tune", "mounts/{path..}/tune path=tune");
+        check(Op::Read, "mounts/a/tune/tune", "mounts/{path..}/tune path=a/tune");
+        check(Op::Read, "mounts/tune", "mounts/{path..} path=tune");
+        check(Op::Read, "mounts/a/detune", "mounts/{path..} path=a/detune");
+        check(Op::Write, "keys/import", "keys/import");
+        check(Op::Write, "keys/imports", "keys/{name} name=imports");
+        check(Op::Read, "data/a b/ü", "data/{path..} path=a b/ü");
+        check(Op::Read, "data", "{name} name=data");
+        check(Op::Read, "other", "{name} name=other");
+    }
+
+    #[test]
+    fn a_path_with_other_operations_is_known() {
+        check(Op::Patch, "keys/a", "405");
+        check(Op::Read, "keys/a/rotate", "405");
+        check(Op::Read, "keys/a/rotated", "404");
+        check(Op::List, "mounts/a", "405");
+        // It is the tuning of `a` that cannot be deleted, not a mount at `a/tune` that can.
+        check(Op::Delete, "mounts/a/tune", "405");
+        check(Op::Delete, "mounts/a", "mounts/{path..} path=a");
+        check(Op::Read, "keys/import", "405");
+        check(Op::Read, "none/such", "404");
+        check(Op::Read, "", "404");
+    }
+
+    #[test]
+    fn paths_that_can_be_listed_may_end_in_a_slash() {
+        check(Op::List, "keys/", "keys");
+        check(Op::List, "keys", "keys");
+        check(Op::List, "keys//", "404");
+        check(Op::List, "keys/a/", "404");
+        check(Op::Read, "keys/", "405");
+        check(Op::List, "metadata/", "metadata/{path?..} path=");
+        check(Op::List, "metadata/a/b/", "metadata/{path?..} path=a/b");
+        check(Op::Read, "metadata/a/b", "metadata/{path?..} path=a/b");
+        check(Op::List, "any/below/", "{name}/below name=any");
+    }
+
+    #[test]
+    fn names_are_words_as_vault_has_them() {
+        let check = |text: &str, expected: bool| assert_eq!(is_name(text), expected, "{text:?}");
+        ["a", "1", "_a", "a_", "_", "a.b", "a..b", "a-b", "a.-b", "A0_z-9"].iter().for_each(|name| check(name, true));
+        let others = ["", "-a", ".a", "a.", "foo-", ".", "-", "a@b", "f oo", "a/b", "é", "aéb", "a\n", "a\0b", "%41"];
+        others.iter().for_each(|text| check(text, false));
+    }
+
+    #[test]
+    fn captures_are_looked_up_by_name() {
+        let rows = [row(Op::Read, "{a}/{b?}/{c?..}")];
+        let table = Table::new(rows.iter());
+        let Match::Row(0, captures) = table.find(Op::Read, "x/y") else { panic!("no match") };
+        assert_eq!(["a", "b", "c", "d"].map(|name| captures.text(name)), ["x", "y", "", ""]);
     }
 }

@@ -8,12 +8,15 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::SeqDeserializer;
-use serde::de::{self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
+use serde::de::{
+    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor,
+};
 use serde_json::value::RawValue;
 
+use super::Error;
+use super::members::{Member, Members, Value, not_json};
 use super::request::Params;
 use super::route::Captures;
-use super::Error;
 
 /// The name by which a type asks for the untouched JSON text of its value, as `deserialize_newtype_struct`.
 pub const RAW: &str = "coffer::Raw";
@@ -26,9 +29,10 @@ pub struct Decoded<T> {
 
 /// Reads a request struct from the captures of its path and its parameters.
 pub fn decode<T: DeserializeOwned>(captures: &Captures<'_>, params: &Params) -> Result<Decoded<T>, FieldError> {
-    let members = Members::of(params)?;
+    let members = Members::of(params).map_err(FieldError::Syntax)?;
     let mut known = &[][..];
-    let request = T::deserialize(Fields { captures: captures.as_slice(), members: &members.0, known: &mut known })?;
+    let request =
+        T::deserialize(Fields { captures: captures.as_slice(), members: members.as_slice(), known: &mut known })?;
     Ok(Decoded { request, warnings: members.warnings(captures, known) })
 }
 
@@ -90,134 +94,12 @@ impl de::Error for FieldError {
     }
 }
 
-// === the members of one object ===
-
-/// Names and values of a JSON object, or of a query or form, in the order they came.
-struct Members<'de>(Vec<(Cow<'de, str>, Value<'de>)>);
-
-impl<'de> Members<'de> {
-    fn of(params: &'de Params) -> Result<Self, FieldError> {
-        match params {
-            Params::None => Ok(Self(Vec::new())),
-            Params::Pairs(pairs) => Ok(Self(join_repeated(pairs))),
-            Params::Json(body) => Self::of_json(body).map_err(FieldError::Syntax),
-        }
-    }
-
-    /// Reads a body: nothing, `null` or one object. More JSON behind it is ignored, anything else is an error.
-    fn of_json(body: &'de [u8]) -> Result<Self, Error> {
-        let text = std::str::from_utf8(body).map_err(|error| not_json(&error))?;
-        let mut values = serde_json::Deserializer::from_str(text).into_iter::<Option<Self>>();
-        let members = values.next().transpose().map_err(|error| not_json(&error))?.flatten();
-        let rest = text.get(values.byte_offset()..).unwrap_or_default();
-        match serde_json::Deserializer::from_str(rest).into_iter::<&RawValue>().next() {
-            Some(Err(error)) => Err(not_json(&error)),
-            Some(Ok(_)) | None => Ok(members.unwrap_or(Self(Vec::new()))),
-        }
-    }
-
-    /// Of equal names the last one counts.
-    fn find(members: &[(Cow<'de, str>, Value<'de>)], name: &str) -> Option<Value<'de>> {
-        members.iter().rev().find(|(member, _)| member == name).map(|(_, value)| value.clone())
-    }
-
-    /// Vault's two warnings: parameters that nobody knows, and parameters that the path overrides.
-    fn warnings(&self, captures: &Captures<'_>, known: &[&str]) -> Vec<String> {
-        let (mut replaced, mut ignored) = (Vec::new(), Vec::new());
-        for (name, _) in &self.0 {
-            if captures.as_slice().iter().any(|(capture, _)| capture == name) {
-                replaced.push(name.as_ref());
-            } else if !known.contains(&name.as_ref()) {
-                ignored.push(name.as_ref());
-            }
-        }
-        let mut warnings = Vec::new();
-        let mut warn = |text: &str, mut names: Vec<&str>| {
-            names.sort_unstable();
-            names.dedup();
-            if !names.is_empty() {
-                warnings.push(format!("Endpoint {text}: [{}]", names.join(" ")));
-            }
-        };
-        warn("ignored these unrecognized parameters", ignored);
-        warn("replaced the value of these parameters with the values captured from the endpoint's path", replaced);
-        warnings
-    }
-}
-
-/// Says where the text stops being JSON, never what stands there: a body may hold secrets.
-fn not_json(error: &dyn fmt::Display) -> Error {
-    Error::invalid(format!("failed to decode JSON input: {error}"))
-}
-
-/// A name that comes more than once has all its values, separated by commas.
-fn join_repeated(pairs: &[(String, String)]) -> Vec<(Cow<'_, str>, Value<'_>)> {
-    let mut members: Vec<(Cow<'_, str>, Value<'_>)> = Vec::with_capacity(pairs.len());
-    for (name, value) in pairs {
-        match members.iter_mut().find(|(member, _)| member == name) {
-            Some((_, Value::Text(text))) => *text = Cow::Owned(format!("{text},{value}")),
-            Some(_) | None => members.push((Cow::Borrowed(name), Value::Text(Cow::Borrowed(value)))),
-        }
-    }
-    members
-}
-
-impl<'de> Deserialize<'de> for Members<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Object;
-        impl<'de> Visitor<'de> for Object {
-            type Value = Members<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a JSON object")
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
-                let mut members = Vec::with_capacity(4);
-                while let Some(Name(name)) = map.next_key()? {
-                    if members.len() == MEMBERS_MAX {
-                        return Err(de::Error::custom(format_args!("more than {MEMBERS_MAX} members in one object")));
-                    }
-                    members.push((name, Value::Json(map.next_value::<&RawValue>()?.get())));
-                }
-                Ok(Members(members))
-            }
-        }
-        deserializer.deserialize_map(Object)
-    }
-}
-
-/// A member's name, copied only when it has escapes.
-struct Name<'de>(Cow<'de, str>);
-
-impl<'de> Deserialize<'de> for Name<'de> {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl<'de> Visitor<'de> for Text {
-            type Value = Name<'de>;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a name")
-            }
-
-            fn visit_borrowed_str<E>(self, text: &'de str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Borrowed(text)))
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Self::Value, E> {
-                Ok(Name(Cow::Owned(text.to_owned())))
-            }
-        }
-        deserializer.deserialize_str(Text)
-    }
-}
-
 // === a request struct ===
 
 /// Hands a struct its fields: those of the path first, then those of the members.
 struct Fields<'a, 'de> {
     captures: &'a [(&'static str, &'de str)],
-    members: &'a [(Cow<'de, str>, Value<'de>)],
+    members: &'a [Member<'de>],
     /// Set to the names of the struct's fields, which serde tells only here.
     known: &'a mut &'static [&'static str],
 }
@@ -232,7 +114,12 @@ impl<'de> Deserializer<'de> for Fields<'_, 'de> {
         visitor: V,
     ) -> Result<V::Value, FieldError> {
         *self.known = fields;
-        visitor.visit_map(Present { captures: self.captures, members: self.members, fields: fields.iter(), current: None })
+        visitor.visit_map(Present {
+            captures: self.captures,
+            members: self.members,
+            fields: fields.iter(),
+            current: None,
+        })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldError> {
@@ -248,7 +135,7 @@ impl<'de> Deserializer<'de> for Fields<'_, 'de> {
 /// Walks the fields of a struct that have a value.
 struct Present<'a, 'de> {
     captures: &'a [(&'static str, &'de str)],
-    members: &'a [(Cow<'de, str>, Value<'de>)],
+    members: &'a [Member<'de>],
     fields: std::slice::Iter<'static, &'static str>,
     current: Option<(&'static str, Value<'de>)>,
 }
@@ -280,15 +167,6 @@ impl<'de> MapAccess<'de> for Present<'_, 'de> {
 }
 
 // === one value ===
-
-/// One parameter, still as it came.
-#[derive(Clone)]
-enum Value<'de> {
-    /// Text of a path, query or form.
-    Text(Cow<'de, str>),
-    /// JSON text without surrounding space, known to be well formed.
-    Json(&'de str),
-}
 
 /// A value after a first look.
 enum Scalar<'de> {
@@ -336,7 +214,9 @@ impl Scalar<'_> {
 fn unquote(json: &str) -> Result<Cow<'_, str>, FieldError> {
     match json.get(1..json.len().saturating_sub(1)) {
         Some(plain) if !plain.as_bytes().contains(&b'\\') => Ok(Cow::Borrowed(plain)),
-        Some(_) | None => serde_json::from_str(json).map(Cow::Owned).map_err(|error| FieldError::Syntax(not_json(&error))),
+        Some(_) | None => {
+            serde_json::from_str(json).map(Cow::Owned).map_err(|error| FieldError::Syntax(not_json(&error)))
+        }
     }
 }
 
@@ -448,7 +328,11 @@ impl<'de> Deserializer<'de> for Value<'de> {
         visitor.visit_some(self)
     }
 
-    fn deserialize_newtype_struct<V: Visitor<'de>>(self, name: &'static str, visitor: V) -> Result<V::Value, FieldError> {
+    fn deserialize_newtype_struct<V: Visitor<'de>>(
+        self,
+        name: &'static str,
+        visitor: V,
+    ) -> Result<V::Value, FieldError> {
         match self {
             Self::Json(json) if name == RAW => visitor.visit_borrowed_str(json),
             Self::Text(text) if name == RAW => visitor.visit_string(serde_json::Value::from(text.as_ref()).to_string()),
@@ -461,7 +345,8 @@ impl<'de> Deserializer<'de> for Value<'de> {
         let items = match self.clone().scalar()? {
             Scalar::Null => Vec::new(),
             Scalar::List(json) => {
-                let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|error| FieldError::Syntax(not_json(&error)))?;
+                let items: Vec<&RawValue> =
+                    serde_json::from_str(json).map_err(|error| FieldError::Syntax(not_json(&error)))?;
                 items.into_iter().map(|item| Value::Json(item.get())).collect()
             }
             Scalar::Bool(_) | Scalar::Number(_) | Scalar::String(_) | Scalar::Object(_) => vec![self],
@@ -470,9 +355,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     fn deserialize_map<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
-        let members = self.members()?;
-        let pairs = members.0.into_iter().map(|(name, value)| (name.into_owned(), value));
-        visitor.visit_map(de::value::MapDeserializer::new(pairs))
+        visitor.visit_map(de::value::MapDeserializer::new(self.members()?.into_pairs()))
     }
 
     /// A struct inside a request: as lenient, and silent about members it does not know.
@@ -483,7 +366,8 @@ impl<'de> Deserializer<'de> for Value<'de> {
         visitor: V,
     ) -> Result<V::Value, FieldError> {
         let members = self.members()?;
-        Fields { captures: &[], members: &members.0, known: &mut &[][..] }.deserialize_struct(name, fields, visitor)
+        Fields { captures: &[], members: members.as_slice(), known: &mut &[][..] }
+            .deserialize_struct(name, fields, visitor)
     }
 
     serde::forward_to_deserialize_any! {
@@ -495,8 +379,8 @@ impl<'de> Deserializer<'de> for Value<'de> {
 impl<'de> Value<'de> {
     fn members(self) -> Result<Members<'de>, FieldError> {
         match self.scalar()? {
-            Scalar::Null => Ok(Members(Vec::new())),
-            Scalar::Object(json) => serde_json::from_str(json).map_err(|error| FieldError::Syntax(not_json(&error))),
+            Scalar::Null => Ok(Members::default()),
+            Scalar::Object(json) => Members::of_object(json).map_err(FieldError::Syntax),
             other => Err(FieldError::unconvertible("map", other.go_type())),
         }
     }
@@ -517,5 +401,5 @@ fn visit_text<'de, V: Visitor<'de>>(text: Cow<'de, str>, visitor: V) -> Result<V
     }
 }
 
-/// Members of one object, as Vault limits them.
-const MEMBERS_MAX: usize = 10_000;
+#[cfg(test)]
+mod tests;

@@ -147,7 +147,10 @@ impl CreateToken {
         let parents = &parent.record.policies;
         let asked = self.policies.as_ref().map(|list| &list.0).filter(|list| !list.is_empty());
         let mut policies: Vec<String> = asked.unwrap_or(parents).iter().map(|policy| policy.to_lowercase()).collect();
-        if asked.is_some() && !sudo && !policies.iter().all(|policy| policy == DEFAULT_POLICY || parents.contains(policy)) {
+        if asked.is_some()
+            && !sudo
+            && !policies.iter().all(|policy| policy == DEFAULT_POLICY || parents.contains(policy))
+        {
             return Err(Error::invalid("child policies must be subset of parent"));
         }
         if policies.iter().any(|policy| policy == ROOT_POLICY) {
@@ -208,7 +211,7 @@ impl CreateToken {
             renewable: ttl.is_some() && self.renewable.unwrap_or(true),
             expires_ns: ttl.map(|ttl| nanoseconds(later(call.now, ttl))),
             renewed_ns: None,
-            parent: (!self.no_parent).then(|| parent.id.hex()),
+            parent: (!self.no_parent).then_some(parent.id),
         }
     }
 }
@@ -321,7 +324,8 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 fn go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
-    let text: String = units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
+    let text: String =
+        units.iter().filter(|(count, _)| *count > 0).map(|(count, unit)| format!("{count}{unit}")).collect();
     if text.is_empty() { "0s".to_owned() } else { text }
 }
 

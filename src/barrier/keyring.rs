@@ -1,7 +1,8 @@
 //! Numbered data keys of one scope. The newest encrypts, all decrypt: a record names its term.
 //!
 //! NIST SP 800-38D allows one AES-GCM key 2^32 encryptions with random nonces. A term counts its uses and is replaced long
-//! before. The count is written in steps, ahead of the uses, so a crash can only make it too high.
+//! before. Whatever changes is written first and used then: no record names a term that a crash could take back, and the
+//! count, written in steps ahead of the uses, can only be too high.
 
 use std::collections::BTreeMap;
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -24,9 +25,24 @@ pub(super) struct Keyring {
     path: String,
     parent: Parent,
     store: Arc<dyn Store>,
+    limits: Limits,
     terms: RwLock<BTreeMap<u32, Arc<Term>>>,
     /// Held while the stored form changes.
     changing: Mutex<()>,
+}
+
+/// How often a term is used, and how often that is written down.
+#[derive(Clone, Copy)]
+pub(super) struct Limits {
+    /// Uses after which a term is replaced.
+    pub(super) uses_max: u64,
+    /// Uses between two writes of the count.
+    pub(super) uses_step: u64,
+}
+
+impl Limits {
+    /// Half of what SP 800-38D allows.
+    pub(super) const DEFAULT: Self = Self { uses_max: 1 << 31, uses_step: 1 << 20 };
 }
 
 /// What encrypts the keyring's own record.
@@ -45,22 +61,24 @@ struct Term {
 }
 
 impl Keyring {
-    pub(super) fn create_platform(root: RecordKey, store: Arc<dyn Store>) -> Self {
-        Self::with_first_term(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store)
+    pub(super) fn create_platform(root: RecordKey, store: Arc<dyn Store>, limits: Limits) -> Self {
+        Self::with_first_term(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store, limits)
     }
 
-    pub(super) fn open_platform(root: RecordKey, store: Arc<dyn Store>) -> Result<Self, Error> {
-        Self::load(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store)?
+    pub(super) fn open_platform(root: RecordKey, store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
+        Self::load(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store, limits)?
             .ok_or(Error::WrongState("the store is not initialised"))
     }
 
+    /// A new keyring below the platform's, with the same limits.
     pub(super) fn create(path: String, platform: Arc<Self>, store: Arc<dyn Store>) -> Self {
-        Self::with_first_term(path, Parent::Platform(platform), store)
+        let limits = platform.limits;
+        Self::with_first_term(path, Parent::Platform(platform), store, limits)
     }
 
     pub(super) fn open(path: String, platform: Arc<Self>, store: Arc<dyn Store>) -> Result<Self, Error> {
-        let missing = damaged(&path, "it is missing");
-        Self::load(path, Parent::Platform(platform), store)?.ok_or(missing)
+        let (missing, limits) = (damaged(&path, MISSING), platform.limits);
+        Self::load(path, Parent::Platform(platform), store, limits)?.ok_or(missing)
     }
 
     /// Encrypts a record with the newest term.
@@ -77,17 +95,17 @@ impl Keyring {
         record::decrypt(&term.key, id, path, body)
     }
 
-    fn with_first_term(path: String, parent: Parent, store: Arc<dyn Store>) -> Self {
-        let terms = BTreeMap::from([(FIRST_TERM, Arc::new(Term::generate(FIRST_TERM)))]);
-        Self { path, parent, store, terms: RwLock::new(terms), changing: Mutex::new(()) }
+    fn with_first_term(path: String, parent: Parent, store: Arc<dyn Store>, limits: Limits) -> Self {
+        let terms = BTreeMap::from([(FIRST_TERM, Arc::new(Term::generate(FIRST_TERM, limits)))]);
+        Self { path, parent, store, limits, terms: RwLock::new(terms), changing: Mutex::new(()) }
     }
 
     /// Adds a new keyring to a batch.
     pub(super) fn create_in(&self, batch: Batch) -> Result<Batch, Error> {
-        Ok(batch.expect_absent(self.path.as_str()).put(self.path.as_str(), self.to_record()?))
+        Ok(batch.expect_absent(self.path.as_str()).put(self.path.as_str(), self.encrypt_stored(&self.to_stored())?))
     }
 
-    fn load(path: String, parent: Parent, store: Arc<dyn Store>) -> Result<Option<Self>, Error> {
+    fn load(path: String, parent: Parent, store: Arc<dyn Store>, limits: Limits) -> Result<Option<Self>, Error> {
         let Some(bytes) = store.get(path.as_bytes())?.value else { return Ok(None) };
         let plaintext = match &parent {
             Parent::Root(key) => {
@@ -97,8 +115,9 @@ impl Keyring {
             Parent::Platform(platform) => platform.decrypt(&path, &bytes)?,
         };
         let stored: StoredKeyring = decode(&path, &plaintext)?;
-        let terms = stored.terms.into_iter().map(|term| Term::restore(term, &path)).collect::<Result<BTreeMap<_, _>, _>>()?;
-        Ok(Some(Self { path, parent, store, terms: RwLock::new(terms), changing: Mutex::new(()) }))
+        let terms =
+            stored.terms.into_iter().map(|term| Term::restore(term, &path)).collect::<Result<BTreeMap<_, _>, _>>()?;
+        Ok(Some(Self { path, parent, store, limits, terms: RwLock::new(terms), changing: Mutex::new(()) }))
     }
 
     /// The newest term, with one more use counted; a new one when the old one has been used enough.
@@ -110,28 +129,42 @@ impl Keyring {
                 return Ok(term);
             }
             self.extend(&term, uses)?;
-            if uses < USES_MAX {
-                return Ok(term);
-            }
         }
     }
 
-    /// Writes a higher count for the term, or the term that follows it. Commits keep their order: a record is never durable
-    /// before the count that covers it.
+    /// Writes a higher count for the term, or the term that follows it, unless another thread has done so. Commits keep
+    /// their order: a record is never durable before the count that covers it, or the term that opens it.
     fn extend(&self, term: &Term, uses: u64) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        if uses >= USES_MAX {
-            if self.newest()?.id != term.id {
-                return Ok(());
-            }
-            let next = Arc::new(Term::generate(term.id + 1));
-            self.terms.write().unwrap_or_else(PoisonError::into_inner).insert(next.id, next);
-        } else if uses > term.uses_reserved.load(Ordering::Acquire) {
-            term.uses_reserved.store(uses + USES_STEP, Ordering::Release);
-        } else {
+        if uses <= term.uses_reserved.load(Ordering::Acquire) || self.newest()?.id != term.id {
             return Ok(());
         }
-        self.store.commit(Batch::new().put(self.path.as_str(), self.to_record()?))?;
+        let mut stored = self.to_stored();
+        let Limits { uses_max, uses_step } = self.limits;
+        if uses > uses_max {
+            let next = Arc::new(Term::generate(term.id + 1, self.limits));
+            stored.terms.push(next.to_stored());
+            self.rewrite(&stored)?;
+            self.terms.write().unwrap_or_else(PoisonError::into_inner).insert(next.id, next);
+        } else {
+            let reserved = (uses + uses_step).min(uses_max);
+            stored
+                .terms
+                .iter_mut()
+                .filter(|stored| stored.id == term.id)
+                .for_each(|stored| stored.uses_reserved = reserved);
+            self.rewrite(&stored)?;
+            term.uses_reserved.store(reserved, Ordering::Release);
+        }
+        Ok(())
+    }
+
+    /// Replaces the stored form. A keyring that was deleted stays deleted, whoever still holds it.
+    fn rewrite(&self, stored: &StoredKeyring) -> Result<(), Error> {
+        let path = self.path.as_str();
+        let old = self.store.get(path.as_bytes())?.value.ok_or_else(|| damaged(path, MISSING))?;
+        let batch = Batch::new().expect_value(path, old).put(path, self.encrypt_stored(stored)?);
+        self.store.commit(batch)?;
         Ok(())
     }
 
@@ -144,9 +177,12 @@ impl Keyring {
         read(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
     }
 
-    fn to_record(&self) -> Result<Vec<u8>, Error> {
-        let terms = self.read_terms(|terms| terms.values().map(|term| term.to_stored()).collect());
-        let plaintext = encode(&StoredKeyring { terms });
+    fn to_stored(&self) -> StoredKeyring {
+        StoredKeyring { terms: self.read_terms(|terms| terms.values().map(|term| term.to_stored()).collect()) }
+    }
+
+    fn encrypt_stored(&self, stored: &StoredKeyring) -> Result<Vec<u8>, Error> {
+        let plaintext = encode(stored);
         match &self.parent {
             Parent::Root(key) => record::encrypt(key, ROOT_TERM, &self.path, &plaintext),
             Parent::Platform(platform) => platform.encrypt(&self.path, &plaintext),
@@ -155,8 +191,9 @@ impl Keyring {
 }
 
 impl Term {
-    fn generate(id: u32) -> Self {
-        Self::new(id, Secret::made_by(|key: &mut [u8; 32]| Entropy.fill(key)), USES_STEP, 0)
+    fn generate(id: u32, limits: Limits) -> Self {
+        let material = Secret::made_by(|key: &mut [u8; 32]| Entropy.fill(key));
+        Self::new(id, material, limits.uses_step.min(limits.uses_max), 0)
     }
 
     /// A term as it was stored. All reserved uses count as used: some may have been.
@@ -209,7 +246,4 @@ enum Protector {
 /// The root key encrypts nothing but the platform keyring; its records name this term.
 const ROOT_TERM: u32 = 0;
 const FIRST_TERM: u32 = 1;
-/// Uses after which a term is replaced: half of what SP 800-38D allows.
-const USES_MAX: u64 = 1 << 31;
-/// Uses between two writes of the count.
-const USES_STEP: u64 = 1 << 20;
+const MISSING: &str = "it is missing";

@@ -26,7 +26,7 @@ mod keyring;
 mod record;
 mod view;
 
-use keyring::Keyring;
+use keyring::{Keyring, Limits};
 pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredSecret, View};
 
 /// The 256-bit key at the top. Whoever holds it and the store reads everything that the platform protects.
@@ -64,11 +64,12 @@ impl From<storage::Error> for Error {
 #[derive(Clone)]
 pub struct Sealed {
     store: Arc<dyn Store>,
+    limits: Limits,
 }
 
 impl Sealed {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store }
+        Self { store, limits: Limits::DEFAULT }
     }
 
     /// The seal record, `None` before `initialise`. It is not encrypted.
@@ -81,7 +82,7 @@ impl Sealed {
         if self.seal_record()?.is_some() {
             return Err(Error::WrongState("the store is already initialised"));
         }
-        let platform = Keyring::create_platform(RecordKey::new(root.expose()), self.store.clone());
+        let platform = Keyring::create_platform(RecordKey::new(root.expose()), self.store.clone(), self.limits);
         let batch = Batch::new().expect_absent(SEAL_KEY).put(SEAL_KEY, seal_record);
         let seq = self.store.commit(platform.create_in(batch)?)?;
         self.store.durable(seq).wait();
@@ -90,7 +91,7 @@ impl Sealed {
 
     /// Opens the platform keyring with the root key.
     pub fn unseal(&self, root: &RootKey) -> Result<Unsealed, Error> {
-        let platform = Keyring::open_platform(RecordKey::new(root.expose()), self.store.clone())?;
+        let platform = Keyring::open_platform(RecordKey::new(root.expose()), self.store.clone(), self.limits)?;
         Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform) })
     }
 }

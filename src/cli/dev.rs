@@ -27,7 +27,8 @@ pub(super) fn open(core: &Core, data_dir: Option<&Path>, wanted_token: Option<&s
         None => UnsealKey::generate(),
         Some(file) => read_key(&file, initialised)?.map_or_else(|| create_key(&file), Ok)?,
     };
-    if initialised { core.unseal(&unseal_key) } else { core.initialise(&unseal_key) }.map_err(|error| error.to_string())?;
+    if initialised { core.unseal(&unseal_key) } else { core.initialise(&unseal_key) }
+        .map_err(|error| error.to_string())?;
     let root_token = core.dev_root_token(wanted_token).map_err(|error| error.to_string())?;
     Ok(Opened { unseal_key, root_token })
 }
@@ -64,7 +65,9 @@ fn create_key(file: &Path) -> Result<UnsealKey, String> {
 pub(super) fn store_token(token: &Token) {
     let Some(home) = std::env::home_dir() else { return };
     let file = home.join(".vault-token");
-    if let Err(error) = fs::remove_file(&file).or_else(absent_is_fine).and_then(|()| write_private(&file, token.expose())) {
+    if let Err(error) =
+        fs::remove_file(&file).or_else(absent_is_fine).and_then(|()| write_private(&file, token.expose()))
+    {
         tracing::warn!(file = %file.display(), %error, "the root token could not be stored for the command line");
     }
 }

@@ -29,7 +29,9 @@ enum Command {
 pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), String> {
     let args = match Args::try_parse_from(args.map(with_two_dashes)) {
         Ok(args) => args,
-        Err(error) if error.kind() == ErrorKind::DisplayHelp => return error.print().map_err(|error| error.to_string()),
+        Err(error) if error.kind() == ErrorKind::DisplayHelp => {
+            return error.print().map_err(|error| error.to_string());
+        }
         Err(error) => return Err(one_line(&error)),
     };
     match args.command {
@@ -59,7 +61,9 @@ fn one_line(error: &clap::Error) -> String {
     let hint = "; `coffer server -help` lists the flags";
     match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
-        (ErrorKind::InvalidSubcommand, _, Some(command)) => format!("unknown command {command:?}: use `server` or `version`"),
+        (ErrorKind::InvalidSubcommand, _, Some(command)) => {
+            format!("unknown command {command:?}: use `server` or `version`")
+        }
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()
         }

@@ -106,3 +106,80 @@ impl Stored for DevToken {
 
 const DEV_TOKEN_PATH: &str = "dev/root-token";
 const CLUSTER_PATH: &str = "cluster";
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::barrier::Sealed;
+    use crate::clock::Clock;
+    use crate::core::Settings;
+    use crate::storage::Memory;
+
+    const UNSEALED: SealState = SealState::Unsealed { shares: 1, threshold: 1 };
+    const SEALED: SealState = SealState::Sealed { shares: 1, threshold: 1 };
+
+    /// A server that starts over a store.
+    fn started(store: &Arc<Memory>) -> Arc<Core> {
+        Core::new(Sealed::new(store.clone()), Settings::default(), Clock::System)
+    }
+
+    #[test]
+    fn a_store_is_initialised_once_and_unsealed_at_every_start() {
+        let (store, key) = (Arc::new(Memory::new()), UnsealKey::generate());
+        let core = started(&store);
+        assert_eq!(core.seal_state().unwrap(), SealState::Uninitialised);
+        assert_eq!(core.unseal(&key).unwrap_err().to_string(), "Vault is not initialized");
+        assert!(matches!(core.unsealed(), Err(Error::Sealed)));
+        core.initialise(&key).unwrap();
+        assert_eq!(core.seal_state().unwrap(), UNSEALED);
+        assert!(core.initialise(&UnsealKey::generate()).is_err());
+        let cluster = core.unsealed().unwrap().cluster.clone();
+
+        let core = started(&store);
+        assert_eq!(core.seal_state().unwrap(), SEALED);
+        assert!(core.dev_root_token(None).is_err(), "a sealed server makes no tokens");
+        let error = core.unseal(&UnsealKey::generate()).unwrap_err();
+        assert!(matches!(&error, Error::Invalid(text) if text.contains("message authentication failed")), "{error:?}");
+        assert_eq!(core.seal_state().unwrap(), SEALED);
+        core.unseal(&UnsealKey::from_base64(&key.to_base64()).unwrap()).unwrap();
+        assert_eq!(core.seal_state().unwrap(), UNSEALED);
+        let again = core.unsealed().unwrap().cluster.clone();
+        assert_eq!((again.id, again.name), (cluster.id, cluster.name));
+    }
+
+    #[test]
+    fn unseal_keys_are_32_bytes_of_base64() {
+        let check =
+            |text: &str, expected: bool| assert_eq!(UnsealKey::from_base64(text).is_some(), expected, "{text:?}");
+        check("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", true);
+        check(" AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n", true);
+        check("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==", false);
+        check("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g", false);
+        check("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", false);
+        check("", false);
+    }
+
+    #[test]
+    fn the_dev_token_is_the_wanted_one_or_that_of_the_last_start() {
+        let (store, key) = (Arc::new(Memory::new()), UnsealKey::generate());
+        let core = started(&store);
+        core.initialise(&key).unwrap();
+        let check = |core: &Core, wanted: Option<&str>, expected: Option<&str>| {
+            let token = core.dev_root_token(wanted).unwrap();
+            assert!(expected.is_none_or(|expected| token.expose() == expected), "{wanted:?}");
+            let active = core.unsealed().unwrap();
+            let caller = active.tokens.look_up(&active.platform.view(&Horizon::default()), &token, core.clock.now());
+            assert!(caller.unwrap().unwrap().acl.is_root());
+            token.expose().to_owned()
+        };
+        let first = check(&core, None, None);
+        assert!(first.starts_with("hvs."));
+        check(&core, None, Some(&first));
+        let core = started(&store);
+        core.unseal(&key).unwrap();
+        check(&core, None, Some(&first));
+        check(&core, Some("mine"), Some("mine"));
+        check(&core, None, Some("mine"));
+        check(&core, Some(&first), Some(&first));
+    }
+}

@@ -68,11 +68,32 @@ pub(crate) struct Active {
 /// The outcome of one request.
 pub struct Answer {
     pub outcome: Result<Reply, Error>,
-    pub shape: Shape,
-    /// The type of the engine that answered.
-    pub mount_type: &'static str,
+    pub manner: Manner,
     /// What must be durable before the client may be told; `None`: nothing.
     pub durable: Option<Durable>,
+}
+
+/// What an answer looks like, whatever it says.
+#[derive(Clone, Copy, Default)]
+pub struct Manner {
+    pub shape: Shape,
+    /// The type of the engine that answered; empty if none did.
+    pub mount_type: &'static str,
+}
+
+/// What kind of thread a request runs on.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Thread {
+    /// One that reads sockets: whatever takes long keeps others waiting.
+    Socket,
+    /// One that may block.
+    Worker,
+}
+
+impl Thread {
+    fn suits(self, work: Work) -> bool {
+        self == Self::Worker || work == Work::Quick
+    }
 }
 
 impl Core {
@@ -87,51 +108,52 @@ impl Core {
         })
     }
 
-    /// Where a request may run.
-    pub fn work(self: &Arc<Self>, op: Op, path: &str) -> Work {
-        let place = self.place(path);
-        place.and_then(|place| place.find(op).ok()).map_or(Work::Quick, |target| target.row.work)
-    }
-
-    /// Runs one request to its answer.
-    pub fn handle(self: &Arc<Self>, request: &Request) -> Answer {
+    /// Runs one request to its answer. `None` if that takes a thread that may block and this one may not: nothing has been
+    /// done then.
+    pub fn handle(self: &Arc<Self>, request: &Request, thread: Thread) -> Option<Answer> {
         let horizon = Horizon::default();
-        let (mut shape, mut mount_type) = (Shape::Enveloped, "");
+        let mut manner = Manner::default();
         let outcome = match self.active() {
-            None => self.handle_sealed(request, &mut shape),
-            Some(active) => self.handle_active(&active, request, &horizon, &mut shape, &mut mount_type),
+            None => self.handle_sealed(request, thread, &mut manner),
+            Some(active) => self.handle_active(&active, request, thread, &horizon, &mut manner),
         };
-        Answer { outcome, shape, mount_type, durable: self.durable(horizon.seq()) }
+        Some(Answer { outcome: outcome.transpose()?, manner, durable: self.durable(horizon.seq()) })
     }
 
     /// Without the barrier only the rows that say so answer.
-    fn handle_sealed(self: &Arc<Self>, request: &Request, shape: &mut Shape) -> Result<Reply, Error> {
+    fn handle_sealed(
+        self: &Arc<Self>,
+        request: &Request,
+        thread: Thread,
+        manner: &mut Manner,
+    ) -> Result<Option<Reply>, Error> {
         let place = self.sys_place(request.path.strip_prefix(SYS_PATH).ok_or(Error::Sealed)?);
         let target = place.find(request.op).map_err(|_| Error::Sealed)?;
         if !target.row.while_sealed {
             return Err(Error::Sealed);
         }
-        *shape = target.row.shape;
+        if !thread.suits(target.row.work) {
+            return Ok(None);
+        }
+        manner.shape = target.row.shape;
         let admitted = gate::admit_anyone(target.row.access)?;
-        place.backend().run(
-            target.route,
-            &Call { request, captures: target.captures, admitted, now: self.clock.now(), view: None },
-        )
+        let call = Call { request, captures: target.captures, admitted, now: self.clock.now(), view: None };
+        place.backend().run(target.route, &call).map(Some)
     }
 
     fn handle_active(
         self: &Arc<Self>,
         active: &Arc<Active>,
         request: &Request,
+        thread: Thread,
         horizon: &Horizon,
-        shape: &mut Shape,
-        mount_type: &mut &'static str,
-    ) -> Result<Reply, Error> {
+        manner: &mut Manner,
+    ) -> Result<Option<Reply>, Error> {
         let now = self.clock.now();
         let place = self.place_in(active, &request.path);
         let found = place.as_ref().ok_or_else(|| Error::NoMount(request.path.clone())).and_then(|p| p.find(request.op));
         if let (Ok(target), false) = (&found, request.help) {
-            *shape = target.row.shape;
+            manner.shape = target.row.shape;
         }
         let admitted = match &found {
             Ok(Target { row: Row { access: access @ Access::Open, .. }, .. }) => gate::admit_anyone(*access)?,
@@ -147,16 +169,19 @@ impl Core {
         };
         let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
         if request.help {
-            return place.help();
+            return place.help().map(Some);
         }
         let target = found?;
+        if !thread.suits(target.row.work) {
+            return Ok(None);
+        }
         if request.wrap_ttl.is_some() {
             return Err(Error::invalid(NO_WRAPPING));
         }
-        *mount_type = place.mount_type();
+        manner.mount_type = place.mount_type();
         let view = Some(place.view(active, horizon));
         let call = Call { request, captures: target.captures, admitted, now, view };
-        place.backend().run(target.route, &call)
+        place.backend().run(target.route, &call).map(Some)
     }
 
     /// Work that time brings. Runs on a thread that may block.
@@ -181,13 +206,6 @@ impl Core {
             return None;
         }
         self.active().map(|active| active.barrier.durable(seq)).filter(|durable| !durable.is_done())
-    }
-
-    fn place<'p>(self: &Arc<Self>, path: &'p str) -> Option<Place<'p>> {
-        match self.active() {
-            Some(active) => self.place_in(&active, path),
-            None => path.strip_prefix(SYS_PATH).map(|rest| self.sys_place(rest)),
-        }
     }
 
     fn place_in<'p>(self: &Arc<Self>, active: &Active, path: &'p str) -> Option<Place<'p>> {
@@ -271,4 +289,5 @@ const SYS_PATH: &str = "sys/";
 const LEASE_TTL_DEFAULT: Duration = Duration::from_secs(768 * 3600);
 const KEY_CACHE_BYTES_MAX: u64 = 64 << 20;
 /// A secret must not leave unwrapped when its caller asked for a wrapped one.
-const NO_WRAPPING: &str = "response wrapping is not available on this server yet; send the request without X-Vault-Wrap-TTL";
+const NO_WRAPPING: &str =
+    "response wrapping is not available on this server yet; send the request without X-Vault-Wrap-TTL";

@@ -123,7 +123,7 @@ impl Mounts {
     }
 
     /// Adds a mount.
-    pub fn enable(&self, active: &Active, view: &View<'_>, entry: MountEntry) -> Result<(), Error> {
+    pub(crate) fn enable(&self, active: &Active, view: &View<'_>, entry: MountEntry) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_conflict(&entry.path)?;
         let mut change = view.change();
@@ -214,10 +214,8 @@ pub fn unknown_kind(kind: &str) -> Error {
 fn token_mount(platform: Scope, tokens: Arc<Tokens>, settings: &Settings) -> Mount {
     let mut entry = MountEntry::new(TOKEN_PATH.to_owned(), "token".to_owned(), Tune::default());
     entry.tune.description = "token based credentials".to_owned();
-    let engine = TokenAuth {
-        tokens,
-        ttls: token::Ttls { default: settings.default_lease_ttl, max: settings.max_lease_ttl },
-    };
+    let engine =
+        TokenAuth { tokens, ttls: token::Ttls { default: settings.default_lease_ttl, max: settings.max_lease_ttl } };
     let served = Served { rows: Arc::new(Rows::new(TokenAuth::ROUTES)), engine: Arc::new(engine) };
     Mount { entry, kind: "token", scope: platform, backend: Box::new(served) }
 }
@@ -255,3 +253,6 @@ const MOUNT_PREFIX: &str = "mount/";
 const REMOVED_PREFIX: &str = "removed-mount/";
 /// Records deleted in one commit.
 const PURGE_BATCH: usize = 1_000;
+
+#[cfg(test)]
+mod tests;

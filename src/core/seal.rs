@@ -69,7 +69,8 @@ impl SealRecord {
 
     /// The root key, if this is the unseal key.
     pub(super) fn root_key(&self, unseal: &UnsealKey) -> Result<RootKey, Error> {
-        let wrapped = BASE64_STANDARD.decode(&self.root_key).map_err(|_| Error::internal("the seal record is damaged"))?;
+        let wrapped =
+            BASE64_STANDARD.decode(&self.root_key).map_err(|_| Error::internal("the seal record is damaged"))?;
         let key = RecordKey::new(unseal.0.expose()).decrypt(ROOT_KEY_AAD, &wrapped);
         let key = key.map_err(|_| Error::invalid(WRONG_UNSEAL_KEY))?;
         let key = key.as_array::<32>().ok_or_else(|| Error::internal("the root key is not 32 bytes long"))?;

@@ -11,6 +11,7 @@ pub mod mac;
 pub mod random;
 pub mod record;
 pub mod secret;
+pub mod wiped;
 
 #[cfg(test)]
 mod kat;

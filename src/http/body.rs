@@ -15,8 +15,8 @@ use hyper::header::{EXPECT, HeaderMap};
 use tokio::time::{Instant, timeout_at};
 
 use super::Limits;
-use super::wiped::Wiped;
 use crate::api::Error;
+use crate::crypto::wiped::Wiped;
 
 /// A body that is still with its sender, or on its way.
 pub(super) struct Inbound<'l, B> {
@@ -94,9 +94,13 @@ impl<'l, B: Body<Data = Bytes, Error: fmt::Debug> + Unpin> Inbound<'l, B> {
             return Err(Error::TooLarge);
         }
         share.grow_to(len)?;
-        // Room for what was announced, as far as what has come makes that believable.
-        text.append(piece, (text.len() + self.announced()).min(BELIEVED * len));
+        text.append(piece, self.room_for(len));
         Ok(())
+    }
+
+    /// What to reserve for a body of which `bytes` have come: all that was announced, as far as that is believable.
+    fn room_for(&self, bytes: usize) -> usize {
+        bytes.saturating_add(self.announced()).min(BELIEVED * bytes)
     }
 
     /// Bytes that are still to come, as far as that was said.
@@ -302,6 +306,15 @@ mod tests {
             let body = Pieces { announced: Some(5), hangs: true, ..chunked(pieces) };
             let mut inbound = Inbound::new(body, &HeaderMap::new(), &limits);
             assert!(matches!(inbound.collect(&mut budget.share()).await, Err(Error::TooSlow)));
+        }
+    }
+
+    #[test]
+    fn room_grows_with_what_has_come() {
+        let limits = limits();
+        let inbound = Inbound::new(announced(&[&[b'x'; 90_000]]), &HeaderMap::new(), &limits);
+        for (bytes, room) in [(1, BELIEVED), (1_000, 1_000 * BELIEVED), (10_000, 100_000)] {
+            assert_eq!(inbound.room_for(bytes), room, "{bytes}");
         }
     }
 

@@ -12,22 +12,20 @@ use hyper::body::Incoming;
 use hyper::{Method, Response};
 use tokio::sync::Semaphore;
 
-use crate::api::route::{Shape, Work};
 use crate::api::{Error, Params, Request, RequestId};
-use crate::core::{Answer, Core};
+use crate::core::{Answer, Core, Manner, Thread};
 use crate::crypto::random::Random;
+use crate::crypto::wiped::Wiped;
 use crate::entropy::Entropy;
 use body::{Budget, Inbound};
 pub use payload::Payload;
 use request::{Head, Refusal};
-use wiped::Wiped;
 
 mod body;
 mod path;
 mod payload;
 mod request;
 mod response;
-mod wiped;
 
 /// What requests may cost the server.
 #[derive(Clone, Debug)]
@@ -84,7 +82,12 @@ impl Wire {
         if without_body { response.map(|_| Payload::default()) } else { response }
     }
 
-    async fn answer(&self, request: hyper::Request<Incoming>, id: RequestId, remote: IpAddr) -> Result<Answer, Refusal> {
+    async fn answer(
+        &self,
+        request: hyper::Request<Incoming>,
+        id: RequestId,
+        remote: IpAddr,
+    ) -> Result<Answer, Refusal> {
         let (parts, body) = request.into_parts();
         let head = Head::read(&parts);
         let mut body = Inbound::new(body, &parts.headers, &self.limits);
@@ -104,28 +107,21 @@ impl Wire {
 
     async fn run(&self, request: Request) -> Answer {
         let small = !matches!(&request.params, Params::Json(text) if text.len() > INLINE_BODY_BYTES_MAX);
-        if small && self.core.work(request.op, &request.path) == Work::Quick {
-            return handle(&self.core, request);
+        if small && let Some(answer) = self.core.handle(&request, Thread::Socket) {
+            return answer;
         }
         let Ok(_permit) = self.slow.try_acquire() else {
             return failed(Error::Unavailable("too many requests at one time; try again".into()));
         };
         let core = Arc::clone(&self.core);
-        let answer = tokio::task::spawn_blocking(move || handle(&core, request)).await;
-        answer.unwrap_or_else(|error| failed(Error::internal(error)))
+        let work = tokio::task::spawn_blocking(move || core.handle(&request, Thread::Worker));
+        let answer = work.await.map_err(Error::internal);
+        answer.and_then(|answer| answer.ok_or_else(|| Error::internal("no answer"))).unwrap_or_else(failed)
     }
-}
-
-fn handle(core: &Arc<Core>, mut request: Request) -> Answer {
-    let answer = core.handle(&request);
-    if let Params::Json(text) = &mut request.params {
-        drop(Wiped::from(text));
-    }
-    answer
 }
 
 fn failed(error: Error) -> Answer {
-    Answer { outcome: Err(error), shape: Shape::Enveloped, mount_type: "", durable: None }
+    Answer { outcome: Err(error), manner: Manner::default(), durable: None }
 }
 
 /// A version 4 UUID (RFC 9562).
@@ -135,5 +131,5 @@ fn new_id() -> RequestId {
     RequestId(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
-/// Work on longer bodies is not quick, whatever its row says: it takes longer than to change the thread.
-const INLINE_BODY_BYTES_MAX: usize = 128 << 10;
+/// Work on longer bodies is not quick, whatever its row says: milliseconds, in which others would wait.
+const INLINE_BODY_BYTES_MAX: usize = 2 << 20;

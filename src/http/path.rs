@@ -54,7 +54,8 @@ fn decoded(raw: &str) -> Result<String, Error> {
     if !raw.contains('%') {
         return Ok(raw.to_owned());
     }
-    let is_escape = |rest: &str| matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    let is_escape =
+        |rest: &str| matches!(rest.as_bytes(), [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
     if !raw.split('%').skip(1).all(is_escape) {
         return Err(Error::Unreadable);
     }

@@ -7,7 +7,7 @@ use std::task::{Context, Poll};
 use bytes::Bytes;
 use hyper::body::{Body, Frame, SizeHint};
 
-use super::wiped::Wiped;
+use crate::crypto::wiped::Wiped;
 
 /// Up to three pieces that are sent one after the other and never joined; each is wiped once it is sent.
 #[derive(Default)]

@@ -9,10 +9,10 @@ use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 
 use super::path::below_v1;
-use super::wiped::Wiped;
 use crate::api::fields::Ttl;
 use crate::api::weak::go_bool;
 use crate::api::{Error, Op, Params, Request, RequestId, Token};
+use crate::crypto::wiped::Wiped;
 
 /// Why there is nothing that the core could run.
 pub(super) enum Refusal {
@@ -76,12 +76,12 @@ impl Head {
     pub(super) fn with_body(self, text: Wiped, id: RequestId, remote: IpAddr) -> Result<Request, Error> {
         let params = if !self.takes_body() {
             if self.query.is_empty() { Params::None } else { Params::Pairs(self.query) }
-        } else if text.len() == 0 {
+        } else if text.is_empty() {
             Params::None
         } else if self.form && !looks_like_json(text.as_ref()) {
             Params::Pairs(pairs(text.as_ref())?)
         } else {
-            Params::Json(text.into_zeroizing())
+            Params::Json(text)
         };
         let Self { op, help, path, token, wrap_ttl, .. } = self;
         Ok(Request { id, op, help, path, token, params, wrap_ttl, remote })

@@ -10,16 +10,16 @@ use hyper::{Response, StatusCode};
 
 use super::payload::Payload;
 use super::request::Refusal;
-use super::wiped::Wiped;
 use crate::api::json::{self, Json, Object};
 use crate::api::route::Shape;
 use crate::api::{Data, Error, Login, Reply, RequestId};
-use crate::core::Answer;
+use crate::core::{Answer, Manner};
+use crate::crypto::wiped::Wiped;
 
 /// The answer to a request that the core ran.
 pub(super) fn of(answer: Answer, id: RequestId) -> Response<Payload> {
     match answer.outcome {
-        Ok(reply) => reply_of(reply, answer.shape, answer.mount_type, id),
+        Ok(reply) => reply_of(reply, answer.manner, id),
         Err(error) => error_of(&error, id),
     }
 }
@@ -106,26 +106,26 @@ fn moved(to: &str) -> Response<Payload> {
 
 // === replies ===
 
-fn reply_of(reply: Reply, shape: Shape, mount_type: &str, id: RequestId) -> Response<Payload> {
+fn reply_of(reply: Reply, manner: Manner, id: RequestId) -> Response<Payload> {
     let silent = matches!(reply.data, Data::Nothing) && reply.warnings.is_empty() && reply.login.is_none();
     let usual = if silent { StatusCode::NO_CONTENT } else { StatusCode::OK };
     let status = reply.status.map_or(usual, |status| StatusCode::from_u16(status).unwrap_or(usual));
     if silent || status == StatusCode::NO_CONTENT {
         return response(status, Payload::default());
     }
-    let payload = match shape {
+    let payload = match manner.shape {
         Shape::Bare => Payload::whole(data_text(reply.data)),
-        Shape::Enveloped | Shape::Echoed => envelope(reply, shape, mount_type, id),
+        Shape::Enveloped | Shape::Echoed => envelope(reply, manner, id),
     };
     response(status, payload)
 }
 
 /// Vault's envelope around `data`. Long data are not copied into it.
-fn envelope(reply: Reply, shape: Shape, mount_type: &str, RequestId(id): RequestId) -> Payload {
-    let warnings = Some(reply.warnings).filter(|warnings| !warnings.is_empty()).map(|warnings| taken(Json::of(&warnings)));
-    let auth = reply.login.as_ref().map(|login| taken(auth(login)));
+fn envelope(reply: Reply, manner: Manner, RequestId(id): RequestId) -> Payload {
+    let warnings = Some(reply.warnings).filter(|warnings| !warnings.is_empty()).map(|warnings| Json::of(&warnings).0);
+    let auth = reply.login.as_ref().map(|login| auth(login).0);
     let data = data_text(reply.data);
-    let echo = match shape {
+    let echo = match manner.shape {
         Shape::Echoed => members(data.as_ref()),
         Shape::Enveloped | Shape::Bare => b"",
     };
@@ -137,7 +137,7 @@ fn envelope(reply: Reply, shape: Shape, mount_type: &str, RequestId(id): Request
         BEFORE_AUTH,
         auth.as_ref().map_or(NULL, AsRef::as_ref),
         BEFORE_MOUNT_TYPE,
-        mount_type.as_bytes(),
+        manner.mount_type.as_bytes(),
         if echo.is_empty() { b"\"" } else { b"\"," },
         echo,
         b"}\n",
@@ -151,13 +151,9 @@ fn envelope(reply: Reply, shape: Shape, mount_type: &str, RequestId(id): Request
 
 fn data_text(data: Data) -> Wiped {
     match data {
-        Data::Json(text) => taken(text),
+        Data::Json(Json(text)) => text,
         Data::Null | Data::Nothing => Wiped::joined([NULL].into_iter()),
     }
-}
-
-fn taken(Json(mut text): Json) -> Wiped {
-    Wiped::from(&mut text)
 }
 
 /// What stands between the braces of an object.
@@ -240,7 +236,7 @@ mod tests {
     }
 
     fn replied(reply: Reply, shape: Shape) -> Response<Payload> {
-        let answer = Answer { outcome: Ok(reply), shape, mount_type: "kv", durable: None };
+        let answer = Answer { outcome: Ok(reply), manner: Manner { shape, mount_type: "kv" }, durable: None };
         of(answer, RequestId(uuid::Uuid::nil()))
     }
 

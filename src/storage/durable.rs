@@ -1,11 +1,12 @@
 //! Who waits for which commit to survive a power cut; knows no engine and no thread: it counts, remembers and wakes.
 
-use std::collections::HashMap;
 use std::pin::{Pin, pin};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, RwLock};
+use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
+
+use dashmap::DashMap;
 
 use super::Seq;
 use super::commit::held;
@@ -62,16 +63,17 @@ pub(super) struct Progress {
     begun: AtomicU64,
     durable: AtomicU64,
     /// The youngest commit of each key that was not durable when last looked at.
-    pending: RwLock<HashMap<Vec<u8>, Seq>>,
+    pending: DashMap<Vec<u8>, Seq>,
     waiting: Mutex<Vec<(Seq, Waker)>>,
 }
 
 impl Progress {
-    /// Numbers a commit. Called before it is applied, so that no reader can see a value that looks durable and is not.
+    /// Numbers a commit. Called by one thread at a time, before the commit is applied, so that no reader can see a value that looks durable and is not.
     pub(super) fn begin<'k>(&self, keys: impl Iterator<Item = &'k Vec<u8>>) -> Seq {
-        let mut pending = held(self.pending.write());
         let seq = Seq(self.begun.load(Ordering::Relaxed) + 1);
-        pending.extend(keys.map(|key| (key.clone(), seq)));
+        for key in keys {
+            self.pending.insert(key.clone(), seq);
+        }
         self.begun.store(seq.0, Ordering::Release);
         seq
     }
@@ -81,7 +83,7 @@ impl Progress {
         if self.youngest() == Seq::SETTLED {
             return Seq::SETTLED; // A quiet store takes no lock here.
         }
-        held(self.pending.read()).get(key).copied().unwrap_or(Seq::SETTLED)
+        self.pending.get(key).map_or(Seq::SETTLED, |seq| *seq)
     }
 
     /// The youngest commit, if it is not durable yet.
@@ -97,7 +99,7 @@ impl Progress {
     /// Everything up to `seq` is durable: forgets those commits and wakes who waited for them.
     pub(super) fn publish(&self, seq: Seq) {
         self.durable.store(seq.0, Ordering::Release);
-        held(self.pending.write()).retain(|_, pending| *pending > seq);
+        self.pending.retain(|_, pending| *pending > seq);
         let ready: Vec<_> = held(self.waiting.lock()).extract_if(.., |(waited, _)| *waited <= seq).collect();
         for (_, waker) in ready {
             waker.wake();

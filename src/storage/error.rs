@@ -24,7 +24,7 @@ pub enum Error {
     WalkOutrun { bytes: usize },
     /// The directory holds a store whose database does not open, or has none any more.
     #[error(
-        "the store in {} cannot be opened: {what}. Nothing was changed. Keep a copy of this directory, and restore the \
+        "the store in {} cannot be opened: {what}. Keep a copy of this directory, and restore the \
          latest backup into an empty one",
         dir.display()
     )]

@@ -6,14 +6,14 @@ mod sled;
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
+use std::sync::{Arc, Mutex};
 use std::{env, fs, process, thread};
 
 use proptest::prelude::*;
 
 use super::pieces::PIECE_BYTES;
-use super::{Batch, Engine, Error, KEY_BYTES_MAX, Memory, Store, VALUE_BYTES_MAX, open};
+use super::{Batch, Engine, Error, KEY_BYTES_MAX, Memory, Store, VALUE_BYTES_MAX};
 
 macro_rules! every_store {
     ($($case:ident)*) => {
@@ -167,7 +167,9 @@ fn listings_see_batches_whole(store: &dyn Store) {
             }
         });
         while !writer.is_finished() {
-            assert_eq!(list_all(store).len(), KEYS);
+            let keys = list_all(store);
+            assert_eq!(keys.len(), KEYS);
+            assert!(keys.iter().all(|key| key[4..] == keys[0][4..]), "two generations in one listing");
         }
     });
 }
@@ -327,6 +329,12 @@ impl Place {
     fn open(&self, engine: Engine) -> Arc<dyn Store> {
         open(engine, &self.store()).unwrap()
     }
+
+    /// The store as sled sees it.
+    fn open_raw(&self) -> ::sled::Db {
+        let _no_forks = FORKS.lock();
+        ::sled::Config::new().path(self.store().join("data")).segment_size(8 << 20).open().unwrap()
+    }
 }
 
 impl Drop for Place {
@@ -334,6 +342,15 @@ impl Drop for Place {
         let _ = fs::remove_dir_all(&self.0);
     }
 }
+
+fn open(engine: Engine, dir: &Path) -> Result<Arc<dyn Store>, Error> {
+    let _no_forks = FORKS.lock();
+    super::open(engine, dir)
+}
+
+/// Held while a store is opened and while a process is started: until that has replaced itself with its program, it holds
+/// a copy of every descriptor here, and with it the locks of stores that are closed.
+static FORKS: Mutex<()> = Mutex::new(());
 
 fn get(store: &dyn Store, key: &str) -> Option<Vec<u8>> {
     store.get(key.as_bytes()).unwrap().value
@@ -379,13 +396,18 @@ fn noise(bytes: usize) -> Vec<u8> {
 /// Runs the test `name` of the module `path` again, in a process of its own with `umask`, where `CHILD` names `dir`.
 fn run_again(path: &str, name: &str, umask: &str, dir: &Path) -> process::Output {
     let (_, path) = path.split_once("::").unwrap();
-    process::Command::new("sh")
-        .args(["-c", r#"umask "$1"; exec "$2" "$3" --exact --nocapture"#, "sh", umask])
-        .arg(env::current_exe().unwrap())
-        .arg(format!("{path}::{name}"))
-        .env(CHILD, dir)
-        .output()
-        .unwrap()
+    let child = {
+        let _no_opens = FORKS.lock();
+        process::Command::new("sh")
+            .args(["-c", r#"umask "$1"; exec "$2" "$3" --exact --nocapture"#, "sh", umask])
+            .arg(env::current_exe().unwrap())
+            .arg(format!("{path}::{name}"))
+            .env(CHILD, dir)
+            .stdout(process::Stdio::piped())
+            .stderr(process::Stdio::piped())
+            .spawn()
+    };
+    child.unwrap().wait_with_output().unwrap()
 }
 
 /// The directory that a test was told to use by the process that runs it again.

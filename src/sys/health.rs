@@ -42,7 +42,8 @@ impl Endpoint for Health {
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let state = core.seal_state()?;
         // Every code is checked, whichever is used: a typing error shows at once.
-        let (active, sealed, uninitialised) = (self.activecode.or(200)?, self.sealedcode.or(503)?, self.uninitcode.or(501)?);
+        let (active, sealed, uninitialised) =
+            (self.activecode.or(200)?, self.sealedcode.or(503)?, self.uninitcode.or(501)?);
         let (status, is_active) = match state {
             SealState::Unsealed { .. } => (active, true),
             SealState::Sealed { .. } => (sealed, false),

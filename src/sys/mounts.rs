@@ -208,7 +208,8 @@ impl Endpoint for TuneMount {
         }
         let active = core.unsealed()?;
         let mount = active.mounts.at(&path).filter(|_| !path.starts_with(AUTH_PREFIX));
-        let mount = mount.ok_or_else(|| Error::invalid(format!("tune of path {path:?} failed: no mount entry found")))?;
+        let mount =
+            mount.ok_or_else(|| Error::invalid(format!("tune of path {path:?} failed: no mount entry found")))?;
         let mut tune = mount.entry.tune.clone();
         if let Some(description) = self.description {
             tune.description = description;
@@ -284,7 +285,9 @@ fn check_ttls(tune: &Tune, system: &Settings) -> Result<(), Error> {
     }
     if max == 0 && default > system.max_lease_ttl.as_secs() {
         let system = system.max_lease_ttl.as_secs();
-        let text = format!("backend default lease TTL of {default} would be greater than the system max lease TTL of {system}");
+        let text = format!(
+            "backend default lease TTL of {default} would be greater than the system max lease TTL of {system}"
+        );
         return Err(Error::invalid(text));
     }
     Ok(())

@@ -9,7 +9,7 @@ use crate::api::{Error, Reply};
 
 /// What becomes of items that fail.
 #[derive(Clone, Copy)]
-pub enum Failures {
+pub(super) enum Failures {
     /// Their errors decide the status of the answer, unless some item succeeds and the client has chosen another status.
     Tell { partial: Option<i64>, empty: Option<&'static str> },
     /// They are in their place and the status is that of success; but a failure of the server's fails the request.
@@ -18,7 +18,7 @@ pub enum Failures {
 
 /// Runs all items and writes their results in order, in an object that has room for `room` bytes. `run` writes the members
 /// of a success, or nothing.
-pub fn run(
+pub(super) fn run(
     items: &[Item<'_>],
     failures: Failures,
     room: usize,
@@ -51,7 +51,7 @@ pub fn run(
 fn told(reply: Reply, status: u16, partial: Option<i64>) -> Reply {
     match partial.map(u16::try_from) {
         None => reply.status(status),
-        Some(Ok(chosen @ 100..=599)) => reply.status(chosen),
+        Some(Ok(chosen @ 200..=599)) => reply.status(chosen),
         Some(_) => reply.status(status).warn(INVALID_PARTIAL),
     }
 }
@@ -89,7 +89,8 @@ impl Tally {
     }
 }
 
-const INVALID_PARTIAL: &str = "invalid HTTP response code override from partial_failure_response_code, reverting to 400";
+const INVALID_PARTIAL: &str =
+    "invalid HTTP response code override from partial_failure_response_code, reverting to 400";
 
 /// Bytes of one result besides what the handler reckons.
 const RESULT_BYTES: usize = 96;
@@ -110,7 +111,11 @@ mod tests {
                 _ => Err(Error::bare("internal")),
             });
             let reply = reply.unwrap();
-            assert_eq!((reply.status, &reply.warnings[..]), (status, &warnings.iter().map(ToString::to_string).collect::<Vec<_>>()[..]), "{outcomes} {partial:?}");
+            assert_eq!(
+                (reply.status, &reply.warnings[..]),
+                (status, &warnings.iter().map(ToString::to_string).collect::<Vec<_>>()[..]),
+                "{outcomes} {partial:?}"
+            );
         };
         check("oo", None, None, &[]);
         check("oo", Some(207), None, &[]);

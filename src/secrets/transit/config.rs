@@ -10,11 +10,11 @@ use crate::engine::{Call, Endpoint};
 
 /// Shows how keys come to be.
 #[derive(Deserialize, JsonSchema)]
-pub struct ReadKeysConfig {}
+pub(super) struct ReadKeysConfig {}
 
 /// Decides how keys come to be.
 #[derive(Deserialize, JsonSchema)]
-pub struct WriteKeysConfig {
+pub(super) struct WriteKeysConfig {
     /// Whether encrypting with a key that does not exist is refused.
     #[serde(default)]
     disable_upsert: bool,
@@ -22,12 +22,12 @@ pub struct WriteKeysConfig {
 
 /// Shows the size of the cache that was asked for.
 #[derive(Deserialize, JsonSchema)]
-pub struct ReadCacheConfig {}
+pub(super) struct ReadCacheConfig {}
 
 /// Takes note of a size of the cache: 0, or 10 and more. The cache is bounded by the memory that it takes, for all mounts
 /// together.
 #[derive(Deserialize, JsonSchema)]
-pub struct WriteCacheConfig {
+pub(super) struct WriteCacheConfig {
     /// How many keys.
     #[serde(default)]
     size: i64,

@@ -1,9 +1,11 @@
 //! Encrypting, decrypting, and encrypting anew what was encrypted before: one item, or a batch.
 
+use std::fmt;
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use serde::de::{Deserializer, Visitor};
 
 use super::batch::{self, Failures};
 use super::items::{self, Batch, Item, Shape, Text};
@@ -11,24 +13,24 @@ use super::key::{Key, Version};
 use super::key_type::KeyType;
 use super::policy::Creation;
 use super::store::Loaded;
-use super::{Transit, config};
+use super::{Transit, config, usable};
 use crate::api::base64::{self, CorruptInput};
-use crate::api::fields::SecretText;
 use crate::api::json::Object;
 use crate::api::route::Captures;
 use crate::api::{Error, Reply};
 use crate::barrier::View;
 use crate::crypto::aead::{Draft, NONCE_LEN_MAX, TAG_LEN};
 use crate::engine::{Call, Endpoint, Upsert};
-use crate::entropy::{Entropy, Held};
+use crate::entropy::Entropy;
 
 /// Encrypts a plaintext, or a batch of them. A key that does not exist is made, if that is allowed.
 #[derive(Deserialize, JsonSchema)]
-pub struct Encrypt {
+pub(super) struct Encrypt {
     /// The key.
     name: String,
     /// What to encrypt, in base64. May be empty.
-    plaintext: Option<SecretText>,
+    #[schemars(with = "Option<String>")]
+    plaintext: Option<Plaintext>,
     /// What a derived key is derived with, in base64.
     #[serde(default)]
     context: String,
@@ -55,29 +57,53 @@ pub struct Encrypt {
 impl Endpoint for Encrypt {
     type On = Transit;
 
-    fn run(self, transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
-        let batch = self.batch_input.items(&Shape::ENCRYPT)?;
-        if let Some(items) = batch {
+    fn run(mut self, transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
+        if let Some(items) = self.batch_input.items(&Shape::ENCRYPT)? {
             items::check_contexts(&items)?;
-            let loaded = self.key(transit, call, &items)?;
+            let derived = items.first().is_some_and(|item| !item.context.is_empty());
+            let loaded = self.key(transit, call, derived)?;
             let room = items.iter().map(|item| ciphertext_len(item) + item.reference.len()).sum();
             let failures = Failures::Tell { partial: self.partial_failure_response_code, empty: None };
             let mut desk = Desk::for_items(&items);
             return batch::run(&items, failures, room, |item, result| desk.encrypt(&loaded.key, item, result));
         }
-        let plaintext = self.plaintext.as_ref().ok_or_else(|| Error::invalid("missing plaintext to encrypt"))?;
+        let plaintext = self.plaintext.take().ok_or_else(|| Error::invalid("missing plaintext to encrypt"))?;
+        let loaded = self.key(transit, call, !self.context.is_empty())?;
+        let draft = plaintext.0.map_err(corrupt)?;
         let item = Item {
-            text: Some(Text::from(plaintext.expose())),
             context: Text::from(&*self.context),
             associated_data: Text::from(&*self.associated_data),
             key_version: self.key_version,
-            reference: Text::default(),
+            ..Item::default()
         };
-        let items = std::slice::from_ref(&item);
-        let loaded = self.key(transit, call, items)?;
-        let mut result = Object::with_capacity(RESULT_BYTES + ciphertext_len(&item));
-        Desk::for_items(items).encrypt(&loaded.key, &item, &mut result)?;
+        let mut result =
+            Object::with_capacity(RESULT_BYTES + base64::encoded_len(draft.contents().len() + NONCE_LEN_MAX + TAG_LEN));
+        Desk::with_draft(draft).encrypt_draft(&loaded.key, &item, &mut result)?;
         Ok(Reply::json(result.finish()))
+    }
+}
+
+/// A plaintext, decoded to where it is encrypted; or where it stops being base64.
+struct Plaintext(Result<Draft, CorruptInput>);
+
+impl<'de> Deserialize<'de> for Plaintext {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Base64;
+        impl Visitor<'_> for Base64 {
+            type Value = Plaintext;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("base64")
+            }
+
+            fn visit_str<E>(self, text: &str) -> Result<Plaintext, E> {
+                let len_max = base64::decoded_len_max(text.len());
+                let mut draft = Draft::with_capacity(len_max);
+                let appended = draft.append(len_max, |out| base64::decode_slice(text, out));
+                Ok(Plaintext(appended.map(|()| draft)))
+            }
+        }
+        deserializer.deserialize_str(Base64)
     }
 }
 
@@ -89,21 +115,23 @@ impl Upsert for Encrypt {
 
 impl Encrypt {
     /// The key, made if need be.
-    fn key(&self, transit: &Transit, call: &Call<'_>, items: &[Item<'_>]) -> Result<Arc<Loaded>, Error> {
+    fn key(&self, transit: &Transit, call: &Call<'_>, derived: bool) -> Result<Arc<Loaded>, Error> {
         let view = call.view()?;
-        if transit.find(&view, &self.name)?.is_none() {
-            let derived = items.first().is_some_and(|item| !item.context.is_empty());
-            let creation = self.creation(derived)?;
-            if !config::upsert_disabled(&view)? {
-                transit.create(&view, &self.name, &creation, call.now)?;
-            }
+        if let Some(loaded) = transit.find(&view, &self.name)? {
+            return usable(loaded);
+        }
+        let creation = self.creation(derived)?;
+        if !config::upsert_disabled(&view)? {
+            transit.create(&view, &self.name, &creation, call.now)?;
         }
         transit.encryption_key(&view, &self.name)
     }
 
     fn creation(&self, derived: bool) -> Result<Creation, Error> {
         if self.convergent_encryption && !derived {
-            return Err(Error::invalid("convergent encryption requires derivation to be enabled, so context is required"));
+            return Err(Error::invalid(
+                "convergent encryption requires derivation to be enabled, so context is required",
+            ));
         }
         let name = self.key_type.as_deref().unwrap_or(KeyType::DEFAULT);
         let key_type = match KeyType::from_name(name) {
@@ -119,7 +147,7 @@ impl Encrypt {
 
 /// Decrypts a ciphertext, or a batch of them.
 #[derive(Deserialize, JsonSchema)]
-pub struct Decrypt {
+pub(super) struct Decrypt {
     /// The key.
     name: String,
     /// What to decrypt, as it was given out.
@@ -162,7 +190,7 @@ impl Endpoint for Decrypt {
 
 /// Encrypts anew what a ciphertext holds, or those of a batch, without giving it out.
 #[derive(Deserialize, JsonSchema)]
-pub struct Rewrap {
+pub(super) struct Rewrap {
     /// The key.
     name: String,
     /// What to encrypt anew, as it was given out. It must be without associated data.
@@ -201,7 +229,12 @@ impl Endpoint for Rewrap {
 }
 
 /// The only item of a request without a batch. A ciphertext that is missing is so before any key is.
-fn ciphertext_item<'t>(ciphertext: &'t str, context: &'t str, aad: &'t str, key_version: i64) -> Result<Item<'t>, Error> {
+fn ciphertext_item<'t>(
+    ciphertext: &'t str,
+    context: &'t str,
+    aad: &'t str,
+    key_version: i64,
+) -> Result<Item<'t>, Error> {
     if ciphertext.is_empty() {
         return Err(Error::invalid(MISSING_CIPHERTEXT));
     }
@@ -216,7 +249,6 @@ fn ciphertext_item<'t>(ciphertext: &'t str, context: &'t str, aad: &'t str, key_
 
 /// What all items of one request are worked on with.
 struct Desk {
-    random: Held,
     draft: Draft,
     context: Vec<u8>,
     aad: Vec<u8>,
@@ -225,13 +257,15 @@ struct Desk {
 impl Desk {
     fn for_items(items: &[Item<'_>]) -> Self {
         let longest = items.iter().map(text_len).max().unwrap_or_default();
-        let draft = Draft::with_capacity(base64::decoded_len_max(longest));
-        Self { random: Entropy::hold(), draft, context: Vec::new(), aad: Vec::new() }
+        Self::with_draft(Draft::with_capacity(base64::decoded_len_max(longest)))
+    }
+
+    fn with_draft(draft: Draft) -> Self {
+        Self { draft, context: Vec::new(), aad: Vec::new() }
     }
 
     fn encrypt(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
         self.take_up(item.text.as_deref().unwrap_or_default()).map_err(corrupt)?;
-        decode(&item.context, &mut self.context).map_err(corrupt)?;
         self.encrypt_draft(key, item, result)
     }
 
@@ -247,10 +281,11 @@ impl Desk {
     }
 
     fn encrypt_draft(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
+        decode(&item.context, &mut self.context).map_err(corrupt)?;
         let version = key.for_encryption(item.key_version)?;
         let working = version.with_context(&self.context)?;
         decode_aad(&item.associated_data, &mut self.aad)?;
-        let ciphertext = working.encrypt(&mut self.random, &self.aad, &mut self.draft)?;
+        let ciphertext = working.encrypt(&mut Entropy, &self.aad, &mut self.draft)?;
         write_ciphertext(result, version, ciphertext);
         Ok(())
     }
@@ -278,9 +313,8 @@ impl Desk {
 
 /// Decodes the associated data of an item. Vault reports what is wrong with it as a failure of its own.
 pub(super) fn decode_aad(text: &str, out: &mut Vec<u8>) -> Result<(), Error> {
-    decode(text, out).map_err(|error| {
-        Error::bare(format!("unable to get associated_data/additional_data from factory[0]: {error}"))
-    })
+    decode(text, out)
+        .map_err(|error| Error::bare(format!("unable to get associated_data/additional_data from factory[0]: {error}")))
 }
 
 fn decode(text: &str, out: &mut Vec<u8>) -> Result<(), CorruptInput> {

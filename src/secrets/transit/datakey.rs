@@ -16,7 +16,7 @@ use crate::entropy::Entropy;
 
 /// Makes a data key and encrypts it.
 #[derive(Deserialize, JsonSchema)]
-pub struct MakeDataKey {
+pub(super) struct MakeDataKey {
     /// `plaintext` gives out the data key beside its ciphertext, `wrapped` only the ciphertext.
     plaintext: String,
     /// The key that encrypts it.

@@ -13,7 +13,7 @@ use crate::engine::{Call, Endpoint};
 
 /// Hashes an input.
 #[derive(Deserialize, JsonSchema)]
-pub struct HashInput {
+pub(super) struct HashInput {
     /// The hash function, in the path: beats the one in the body.
     urlalgorithm: String,
     /// The hash function: `sha2-256` (the default), another of SHA-2, or one of SHA-3.

@@ -8,18 +8,19 @@ use std::fmt;
 use std::ops::Deref;
 
 use serde::Deserialize;
-use serde::de::{DeserializeSeed, Deserializer, MapAccess, Visitor};
+use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
-use zeroize::{Zeroize, Zeroizing};
+use zeroize::Zeroize;
 
 use crate::api::{Error, weak};
+use crate::crypto::wiped::Wiped;
 
 /// The parameter `batch_input`, still as text. Absent, and `null`, are no batch.
 #[derive(Default)]
-pub struct Batch(Option<Zeroizing<String>>);
+pub(super) struct Batch(Option<Wiped>);
 
 /// How the items of an endpoint look.
-pub struct Shape {
+pub(super) struct Shape {
     members: &'static [(&'static str, Member)],
     /// What is said of an item without a text.
     missing: &'static str,
@@ -28,7 +29,7 @@ pub struct Shape {
 
 /// One item: of a batch, or the only one of a request without a batch.
 #[derive(Default)]
-pub struct Item<'t> {
+pub(super) struct Item<'t> {
     /// The plaintext or the ciphertext.
     pub text: Option<Text<'t>>,
     pub context: Text<'t>,
@@ -39,7 +40,7 @@ pub struct Item<'t> {
 
 /// Text of a body, wiped if it had to be copied.
 #[derive(Default)]
-pub struct Text<'t>(Cow<'t, str>);
+pub(super) struct Text<'t>(Cow<'t, str>);
 
 #[derive(Clone, Copy)]
 enum Member {
@@ -62,7 +63,7 @@ enum Rules {
 }
 
 impl Shape {
-    pub const ENCRYPT: Self = Self {
+    pub(super) const ENCRYPT: Self = Self {
         members: &[
             ("plaintext", Member::Plaintext),
             ("context", Member::Context),
@@ -74,7 +75,7 @@ impl Shape {
         rules: Rules::Strict,
     };
 
-    pub const DECRYPT: Self = Self {
+    pub(super) const DECRYPT: Self = Self {
         members: &[
             ("ciphertext", Member::Text),
             ("context", Member::Context),
@@ -85,7 +86,7 @@ impl Shape {
         rules: Rules::Strict,
     };
 
-    pub const REWRAP: Self = Self {
+    pub(super) const REWRAP: Self = Self {
         members: &[
             ("ciphertext", Member::Text),
             ("context", Member::Context),
@@ -99,8 +100,9 @@ impl Shape {
 
 impl Batch {
     /// The items, `None` if there is no batch.
-    pub fn items(&self, shape: &Shape) -> Result<Option<Vec<Item<'_>>>, Error> {
+    pub(super) fn items(&self, shape: &Shape) -> Result<Option<Vec<Item<'_>>>, Error> {
         let Some(json) = &self.0 else { return Ok(None) };
+        let json = std::str::from_utf8(json).map_err(|_| not_json())?;
         let mut wrong = Vec::new();
         let items = parse(json, shape, &mut wrong)?;
         match (items, wrong.is_empty(), shape.rules) {
@@ -115,7 +117,7 @@ impl Batch {
 }
 
 /// Item 0 decides for all whether there is a context.
-pub fn check_contexts(items: &[Item<'_>]) -> Result<(), Error> {
+pub(super) fn check_contexts(items: &[Item<'_>]) -> Result<(), Error> {
     let (mut with, mut without) = (false, false);
     for item in items {
         *if item.context.is_empty() { &mut without } else { &mut with } = true;
@@ -137,7 +139,7 @@ impl<'de> Deserialize<'de> for Batch {
             }
 
             fn visit_str<E>(self, json: &str) -> Result<Batch, E> {
-                Ok(Batch((json != "null").then(|| Zeroizing::new(json.to_owned()))))
+                Ok(Batch((json != "null").then(|| Wiped::from(json.as_bytes().to_vec()))))
             }
         }
         deserializer.deserialize_newtype_struct(weak::RAW, Json)
@@ -155,26 +157,50 @@ fn parse<'t>(json: &'t str, shape: &Shape, wrong: &mut Vec<String>) -> Result<Ve
         let found = Kind::of(json).go_type();
         return Err(unparsable(format_args!("{path}source data must be an array or slice, got {found}")));
     }
-    let items: Vec<&RawValue> = serde_json::from_str(json).map_err(|_| not_json())?;
+    let mut items = Vec::new();
+    let list = Items { items: &mut items, shape, wrong };
+    list.deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|_| not_json())?;
     if items.len() > ITEMS_MAX {
         return Err(Error::invalid(format!("batch input has more than {ITEMS_MAX} items")));
     }
-    items.into_iter().enumerate().map(|(index, item)| parse_item(item.get(), shape, index, wrong)).collect()
+    Ok(items)
 }
 
-fn parse_item<'t>(json: &'t str, shape: &Shape, index: usize, wrong: &mut Vec<String>) -> Result<Item<'t>, Error> {
-    let mut item = Item::default();
-    match Kind::of(json) {
-        Kind::Object => {
-            let members = Members { item: &mut item, shape, index, wrong };
-            members.deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|_| not_json())?;
-            if item.text.is_none() && shape.rules == Rules::Strict {
-                wrong.push(format!("'[{index}].{}", shape.missing));
+/// Reads the list, one item more than there may be at most.
+struct Items<'a, 't> {
+    items: &'a mut Vec<Item<'t>>,
+    shape: &'a Shape,
+    wrong: &'a mut Vec<String>,
+}
+
+impl<'t> DeserializeSeed<'t> for Items<'_, 't> {
+    type Value = ();
+
+    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
+        deserializer.deserialize_seq(self)
+    }
+}
+
+impl<'t> Visitor<'t> for Items<'_, 't> {
+    type Value = ();
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("a list")
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<(), A::Error> {
+        loop {
+            let mut item = Item::default();
+            let index = self.items.len();
+            let members = Members { item: &mut item, shape: self.shape, index, wrong: self.wrong };
+            if list.next_element_seed(members)?.is_none() {
+                return Ok(());
+            }
+            if self.items.len() <= ITEMS_MAX {
+                self.items.push(item);
             }
         }
-        other => wrong.push(format!("[{index}] expected a map, got '{}'", other.go_kind())),
     }
-    Ok(item)
 }
 
 /// Puts the members of one object in their places.
@@ -219,6 +245,10 @@ impl<'t> Members<'_, 't> {
         }
     }
 
+    fn refuse_item(self, found: Kind) {
+        self.wrong.push(format!("[{}] expected a map, got '{}'", self.index, found.go_kind()));
+    }
+
     fn refuse(&mut self, name: &str, expected: &str, found: Kind) {
         let (index, found) = (self.index, found.go_type());
         self.wrong.push(format!("'[{index}].{name}' expected type '{expected}', got unconvertible type '{found}'"));
@@ -229,7 +259,7 @@ impl<'t> DeserializeSeed<'t> for Members<'_, 't> {
     type Value = ();
 
     fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_map(self)
+        deserializer.deserialize_any(self)
     }
 }
 
@@ -248,7 +278,39 @@ impl<'t> Visitor<'t> for Members<'_, 't> {
                 self.put(name, *member, value).map_err(serde::de::Error::custom)?;
             }
         }
+        if self.item.text.is_none() && self.shape.rules == Rules::Strict {
+            self.wrong.push(format!("'[{}].{}", self.index, self.shape.missing));
+        }
         Ok(())
+    }
+
+    fn visit_unit<E>(self) -> Result<(), E> {
+        Ok(self.refuse_item(Kind::Null))
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
+        Ok(self.refuse_item(Kind::Bool))
+    }
+
+    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
+        Ok(self.refuse_item(Kind::Number))
+    }
+
+    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
+        Ok(self.refuse_item(Kind::Number))
+    }
+
+    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
+        Ok(self.refuse_item(Kind::Number))
+    }
+
+    fn visit_str<E>(self, _: &str) -> Result<(), E> {
+        Ok(self.refuse_item(Kind::Text))
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<(), A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(self.refuse_item(Kind::List))
     }
 }
 
@@ -351,7 +413,7 @@ mod tests {
     use super::*;
 
     fn batch(json: impl Into<String>) -> Batch {
-        Batch(Some(Zeroizing::new(json.into())))
+        Batch(Some(Wiped::from(json.into().into_bytes())))
     }
 
     fn check(shape: &Shape, json: &str, expected: Result<usize, &str>) {
@@ -370,7 +432,10 @@ mod tests {
         check(r#"{"plaintext":"AA=="}"#, Err("source data must be an array or slice, got map[string]interface {}"));
         check("12", Err("source data must be an array or slice, got json.Number"));
         check(r#"["foo"]"#, Err("[0] expected a map, got 'string'"));
-        check(r#"[{"plaintext":12}]"#, Err("'[0].plaintext' expected type 'string', got unconvertible type 'json.Number'"));
+        check(
+            r#"[{"plaintext":12}]"#,
+            Err("'[0].plaintext' expected type 'string', got unconvertible type 'json.Number'"),
+        );
         check(r#"[{"plaintext":null}]"#, Err("'[0].plaintext' expected type 'string', got unconvertible type '<nil>'"));
         check(
             r#"[{"plaintext":""},{"plaintext":"","context":true}]"#,

@@ -11,15 +11,16 @@ use crate::crypto::aead::{self, Algorithm, Cipher, Draft};
 use crate::crypto::kdf;
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::random::Random;
+use crate::crypto::secret::Secret;
 
 /// A key and those of its versions that may be used: from the minimum for decryption to the latest.
-pub struct Key {
+pub(super) struct Key {
     pub policy: Policy,
     versions: Vec<Version>,
 }
 
 /// One version, with its key expanded.
-pub struct Version {
+pub(super) struct Version {
     pub number: u32,
     /// What a ciphertext of this version begins with: `vault:v<number>:`.
     pub prefix: String,
@@ -35,7 +36,7 @@ enum Material {
 /// A key of which every context has one of its own.
 struct Base {
     algorithm: Algorithm,
-    key: Zeroizing<Vec<u8>>,
+    key: Secret<Vec<u8>>,
     kdf: Kdf,
     convergence: Convergence,
 }
@@ -55,18 +56,19 @@ enum Convergence {
 
 impl Key {
     /// Expands the versions, which are those from the minimum for decryption on, in order.
-    pub fn new<'v>(policy: Policy, versions: impl IntoIterator<Item = &'v KeyVersion>) -> Result<Self, Error> {
+    pub(super) fn new<'v>(policy: Policy, versions: impl IntoIterator<Item = &'v KeyVersion>) -> Result<Self, Error> {
         let numbered = (policy.min_decryption_version..=policy.latest_version).zip(versions);
-        let versions = numbered.map(|(number, stored)| Version::new(&policy, number, stored)).collect::<Result<_, _>>()?;
+        let versions =
+            numbered.map(|(number, stored)| Version::new(&policy, number, stored)).collect::<Result<_, _>>()?;
         Ok(Self { policy, versions })
     }
 
-    pub fn versions(&self) -> &[Version] {
+    pub(super) fn versions(&self) -> &[Version] {
         &self.versions
     }
 
     /// The version that encrypts, if a client asks for this one; 0 asks for the latest.
-    pub fn for_encryption(&self, requested: i64) -> Result<&Version, Error> {
+    pub(super) fn for_encryption(&self, requested: i64) -> Result<&Version, Error> {
         let number = match requested {
             0 => i64::from(self.policy.latest_version),
             requested => requested,
@@ -78,22 +80,24 @@ impl Key {
             return Err(Error::invalid("requested version for encryption is higher than the latest key version"));
         }
         if number < i64::from(self.policy.min_encryption_version) {
-            return Err(Error::invalid("requested version for encryption is less than the minimum encryption key version"));
+            return Err(Error::invalid(
+                "requested version for encryption is less than the minimum encryption key version",
+            ));
         }
         self.version(number).ok_or_else(|| Error::invalid("no such key version"))
     }
 
     /// The version that made a ciphertext, and the base64 text of the ciphertext proper.
-    pub fn for_decryption<'t>(&self, ciphertext: &'t str) -> Result<(&Version, &'t str), Error> {
+    pub(super) fn for_decryption<'t>(&self, ciphertext: &'t str) -> Result<(&Version, &'t str), Error> {
         let (number, payload) = split(ciphertext)?;
         // The first ciphertexts of all were made before there were versions.
         let number = if number == 0 { 1 } else { number };
         if number > i64::from(self.policy.latest_version) {
             return Err(Error::invalid("invalid ciphertext: version is too new"));
         }
-        let version = self.version(number).ok_or_else(|| {
-            Error::invalid("ciphertext or signature version is disallowed by policy (too old)")
-        })?;
+        let version = self
+            .version(number)
+            .ok_or_else(|| Error::invalid("ciphertext or signature version is disallowed by policy (too old)"))?;
         version.check_convergence()?;
         Ok((version, payload))
     }
@@ -122,14 +126,15 @@ impl Version {
             None => Material::Cipher(cipher),
             Some(kdf) => {
                 let convergence = Convergence::of(policy, stored.convergent_version, kdf)?;
-                Material::Base(Base { algorithm, key: stored.key.0.clone(), kdf, convergence })
+                let key = Secret::new(stored.key.0.to_vec());
+                Material::Base(Base { algorithm, key, kdf, convergence })
             }
         };
         Ok(Self { number, prefix: format!("vault:v{number}:"), created: stored.created, material })
     }
 
     /// What encrypts and decrypts under a context, which only derived keys heed.
-    pub fn with_context(&self, context: &[u8]) -> Result<Working<'_>, Error> {
+    pub(super) fn with_context(&self, context: &[u8]) -> Result<Working<'_>, Error> {
         match &self.material {
             Material::Cipher(cipher) => Ok(Working::Shared(cipher)),
             Material::Base(base) => base.derive(context),
@@ -163,10 +168,11 @@ impl Base {
         if context.is_empty() {
             return Err(Error::invalid(MISSING_CONTEXT));
         }
+        let key = self.key.expose();
         let mut derived = Zeroizing::new([0; DERIVED_LEN]);
         match self.kdf {
-            Kdf::Hkdf => kdf::hkdf_sha256(&self.key, &[], context, derived.as_mut()).map_err(Error::internal)?,
-            Kdf::Counter => derived[..32].copy_from_slice(kdf::counter_hmac_sha256(&self.key, context).as_ref()),
+            Kdf::Hkdf => kdf::hkdf_sha256(key, &[], context, derived.as_mut()).map_err(Error::internal)?,
+            Kdf::Counter => derived[..32].copy_from_slice(kdf::counter_hmac_sha256(key, context).as_ref()),
         }
         let (key, beyond) = derived.split_at(self.algorithm.key_len());
         let nonce_key = match self.convergence {
@@ -180,14 +186,19 @@ impl Base {
 }
 
 /// The key for one context.
-pub enum Working<'k> {
+pub(super) enum Working<'k> {
     Shared(&'k Cipher),
     Derived { cipher: Cipher, nonce_key: Option<HmacSha256> },
 }
 
 impl Working<'_> {
     /// Encrypts what the draft holds: `nonce ‖ ciphertext ‖ tag`.
-    pub fn encrypt<'d>(&self, random: &mut impl Random, aad: &[u8], draft: &'d mut Draft) -> Result<&'d [u8], Error> {
+    pub(super) fn encrypt<'d>(
+        &self,
+        random: &mut impl Random,
+        aad: &[u8],
+        draft: &'d mut Draft,
+    ) -> Result<&'d [u8], Error> {
         let outcome = match self {
             Self::Shared(cipher) => cipher.encrypt(random, aad, draft),
             Self::Derived { cipher, nonce_key: None } => cipher.encrypt(random, aad, draft),
@@ -197,7 +208,7 @@ impl Working<'_> {
     }
 
     /// Decrypts what the draft holds, which holds the plaintext then.
-    pub fn decrypt<'d>(&self, aad: &[u8], draft: &'d mut Draft) -> Result<&'d [u8], Error> {
+    pub(super) fn decrypt<'d>(&self, aad: &[u8], draft: &'d mut Draft) -> Result<&'d [u8], Error> {
         let cipher = match self {
             Self::Shared(cipher) => *cipher,
             Self::Derived { cipher, .. } => cipher,
@@ -296,8 +307,18 @@ mod tests {
         let aes256 = KeyType::Aes256Gcm96;
         check(convergent(aes256), 3, b"", "vault:v1:qBGVuHYLU/LGxzvYPdKeG35Y6LqCcilxvrQ/jB7ngHXzKAMn7Tt4");
         check(convergent(aes256), 3, b"aad", "vault:v1:qBGVuHYLU/LGxzvYPdKeG35Y6LqCcik8AzQh5QIdOdpPt3vlSG6e");
-        check(convergent(KeyType::Aes128Gcm96), 3, b"", "vault:v1:KIPBYq9R5t+A6uROxT2LDlMPKMnwyEeX00CPYvimeaswKXbBgHtu");
-        check(convergent(KeyType::ChaCha20Poly1305), 3, b"", "vault:v1:qBGVuHYLU/LGxzvYAntv8Dgfy/8Nos6O8JYssPHcRTOEA7m3bD3M");
+        check(
+            convergent(KeyType::Aes128Gcm96),
+            3,
+            b"",
+            "vault:v1:KIPBYq9R5t+A6uROxT2LDlMPKMnwyEeX00CPYvimeaswKXbBgHtu",
+        );
+        check(
+            convergent(KeyType::ChaCha20Poly1305),
+            3,
+            b"",
+            "vault:v1:qBGVuHYLU/LGxzvYAntv8Dgfy/8Nos6O8JYssPHcRTOEA7m3bD3M",
+        );
         check(
             convergent(KeyType::XChaCha20Poly1305),
             3,

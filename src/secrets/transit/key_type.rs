@@ -6,7 +6,7 @@ use crate::crypto::aead::Algorithm;
 
 /// A type of key, by the name that clients give.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum KeyType {
+pub(super) enum KeyType {
     Aes128Gcm96,
     Aes256Gcm96,
     ChaCha20Poly1305,
@@ -23,7 +23,7 @@ pub enum KeyType {
 
 impl KeyType {
     /// What a key is made of unless its creator says otherwise.
-    pub const DEFAULT: &'static str = Self::Aes256Gcm96.name();
+    pub(super) const DEFAULT: &'static str = Self::Aes256Gcm96.name();
 
     const ALL: [Self; 12] = [
         Self::Aes128Gcm96,
@@ -41,11 +41,11 @@ impl KeyType {
     ];
 
     /// Finds a type by its name, whose case matters.
-    pub fn from_name(name: &str) -> Option<Self> {
+    pub(super) fn from_name(name: &str) -> Option<Self> {
         Self::ALL.into_iter().find(|key_type| key_type.name() == name)
     }
 
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Aes128Gcm96 => "aes128-gcm96",
             Self::Aes256Gcm96 => "aes256-gcm96",
@@ -63,7 +63,7 @@ impl KeyType {
     }
 
     /// The AEAD of a symmetric type: these encrypt with associated data, derive keys and can be convergent.
-    pub const fn cipher(self) -> Option<Algorithm> {
+    pub(super) const fn cipher(self) -> Option<Algorithm> {
         match self {
             Self::Aes128Gcm96 => Some(Algorithm::Aes128Gcm),
             Self::Aes256Gcm96 => Some(Algorithm::Aes256Gcm),
@@ -81,16 +81,16 @@ impl KeyType {
     }
 
     /// Encrypts and decrypts.
-    pub const fn encrypts(self) -> bool {
+    pub(super) const fn encrypts(self) -> bool {
         self.cipher().is_some() || matches!(self, Self::Rsa2048 | Self::Rsa3072 | Self::Rsa4096)
     }
 
-    pub const fn signs(self) -> bool {
+    pub(super) const fn signs(self) -> bool {
         self.cipher().is_none() && !matches!(self, Self::Hmac)
     }
 
     /// Can have a key of its own for every context.
-    pub const fn derives(self) -> bool {
+    pub(super) const fn derives(self) -> bool {
         self.cipher().is_some() || matches!(self, Self::Ed25519)
     }
 }
@@ -116,7 +116,11 @@ mod tests {
     fn types_can_what_vault_says() {
         let check = |name: &str, encrypts: bool, signs: bool, derives: bool| {
             let key_type = KeyType::from_name(name).unwrap();
-            assert_eq!((key_type.encrypts(), key_type.signs(), key_type.derives()), (encrypts, signs, derives), "{name}");
+            assert_eq!(
+                (key_type.encrypts(), key_type.signs(), key_type.derives()),
+                (encrypts, signs, derives),
+                "{name}"
+            );
             assert_eq!(key_type.name(), name);
         };
         check("aes128-gcm96", true, false, true);

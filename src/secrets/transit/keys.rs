@@ -3,11 +3,11 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::Transit;
 use super::key::Key;
 use super::key_type::KeyType;
 use super::policy::{self, Configuration, Creation, Kdf, Mark, Policy};
 use super::store;
-use super::Transit;
 use crate::api::fields::{Base64, Ttl};
 use crate::api::json::Object;
 use crate::api::{Error, Reply};
@@ -18,7 +18,7 @@ use crate::entropy::Entropy;
 
 /// Lists the names of the keys.
 #[derive(Deserialize, JsonSchema)]
-pub struct ListKeys {
+pub(super) struct ListKeys {
     /// Lists what comes after this name only.
     #[serde(default)]
     after: String,
@@ -31,7 +31,8 @@ impl Endpoint for ListKeys {
     type On = Transit;
 
     fn run(self, _: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
-        let limit = usize::try_from(self.limit).ok().filter(|limit| (1..LISTED_MAX).contains(limit)).unwrap_or(LISTED_MAX);
+        let limit =
+            usize::try_from(self.limit).ok().filter(|limit| (1..LISTED_MAX).contains(limit)).unwrap_or(LISTED_MAX);
         let names = store::list(&call.view()?, &self.after, limit)?;
         if names.is_empty() {
             return Err(Error::NotFound);
@@ -48,7 +49,7 @@ impl Endpoint for ListKeys {
 
 /// Shows a key, never its material.
 #[derive(Deserialize, JsonSchema)]
-pub struct ReadKey {
+pub(super) struct ReadKey {
     /// The key.
     name: String,
     /// What a derived key is derived with, in base64: shows the public key of that context.
@@ -67,7 +68,7 @@ impl Endpoint for ReadKey {
 
 /// Makes a key. One that exists stays as it is.
 #[derive(Deserialize, JsonSchema)]
-pub struct CreateKey {
+pub(super) struct CreateKey {
     /// The key.
     name: String,
     /// What it is made of, `aes256-gcm96` by default.
@@ -137,7 +138,7 @@ impl CreateKey {
 
 /// Changes what may be done with a key. Parameters that are absent change nothing.
 #[derive(Deserialize, JsonSchema)]
-pub struct ConfigureKey {
+pub(super) struct ConfigureKey {
     /// The key.
     name: String,
     /// The lowest version that decrypts and verifies.
@@ -177,7 +178,7 @@ impl Endpoint for ConfigureKey {
 
 /// Gives a key a new version, which encrypts from now on.
 #[derive(Deserialize, JsonSchema)]
-pub struct RotateKey {
+pub(super) struct RotateKey {
     /// The key.
     name: String,
 }
@@ -199,7 +200,7 @@ impl Endpoint for RotateKey {
 
 /// Deletes the versions of a key below a number, for ever.
 #[derive(Deserialize, JsonSchema)]
-pub struct TrimKey {
+pub(super) struct TrimKey {
     /// The key.
     name: String,
     /// The lowest version that stays.
@@ -223,7 +224,7 @@ impl Endpoint for TrimKey {
 
 /// Deletes a key with all its versions, if that is allowed.
 #[derive(Deserialize, JsonSchema)]
-pub struct DeleteKey {
+pub(super) struct DeleteKey {
     /// The key.
     name: String,
 }
@@ -250,7 +251,10 @@ impl Transit {
             return Err(Error::bare(format!("{what} {}", key_type.name())));
         }
         if creation.convergent && key_type.cipher().is_none() {
-            return Err(Error::bare(format!("convergent encryption not supported for keys of type {}", key_type.name())));
+            return Err(Error::bare(format!(
+                "convergent encryption not supported for keys of type {}",
+                key_type.name()
+            )));
         }
         let policy = Policy::new(creation, &mut random);
         let first = policy.generate(now, &mut random)?;

@@ -62,6 +62,11 @@ impl Engine for Transit {
     const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES];
 }
 
+/// A key, unless it is soft-deleted.
+fn usable(loaded: Arc<Loaded>) -> Result<Arc<Loaded>, Error> {
+    if loaded.key.policy.soft_deleted { Err(Error::invalid(policy::SOFT_DELETED)) } else { Ok(loaded) }
+}
+
 impl Transit {
     /// The engine of the mount with this identifier. The cache is shared with other mounts, and with those who end this one.
     pub fn new(mount: Uuid, cache: Arc<KeyCache>) -> Self {
@@ -79,11 +84,7 @@ impl Transit {
 
     /// A key to encrypt and decrypt with.
     fn encryption_key(&self, view: &View<'_>, name: &str) -> Result<Arc<Loaded>, Error> {
-        let found = self.find(view, name)?.ok_or_else(|| Error::invalid(KEY_NOT_FOUND))?;
-        if found.key.policy.soft_deleted {
-            return Err(Error::invalid(policy::SOFT_DELETED));
-        }
-        Ok(found)
+        self.find(view, name)?.ok_or_else(|| Error::invalid(KEY_NOT_FOUND)).and_then(usable)
     }
 
     /// Changes a key; see [`store::update`].

@@ -19,7 +19,7 @@ use crate::crypto::random::Random;
 /// A key without its material.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[expect(clippy::struct_excessive_bools, reason = "they are independent, and Vault's")]
-pub struct Policy {
+pub(super) struct Policy {
     /// Differs between two keys that had the same name one after the other.
     pub id: String,
     pub key_type: KeyType,
@@ -53,7 +53,7 @@ impl Stored for Policy {
 /// How the key of a context comes from the key of a version.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
-pub enum Kdf {
+pub(super) enum Kdf {
     /// HKDF-SHA-256, of all keys since 2016.
     Hkdf,
     /// One block of HMAC-SHA-256 in counter mode.
@@ -61,7 +61,7 @@ pub enum Kdf {
 }
 
 impl Kdf {
-    pub const fn name(self) -> &'static str {
+    pub(super) const fn name(self) -> &'static str {
         match self {
             Self::Hkdf => "hkdf_sha256",
             Self::Counter => "hmac-sha256-counter",
@@ -71,7 +71,7 @@ impl Kdf {
 
 /// When something last happened to a key, and what its latest version was.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-pub struct Mark {
+pub(super) struct Mark {
     #[serde(with = "rfc3339")]
     pub time: Timestamp,
     pub version: u32,
@@ -79,7 +79,7 @@ pub struct Mark {
 
 /// One version of a key.
 #[derive(Serialize, Deserialize)]
-pub struct KeyVersion {
+pub(super) struct KeyVersion {
     pub key: StoredSecret,
     /// For MACs, with keys of any type.
     pub hmac_key: StoredSecret,
@@ -94,7 +94,7 @@ impl Stored for KeyVersion {
 }
 
 /// What the creator of a key decides.
-pub struct Creation {
+pub(super) struct Creation {
     pub key_type: KeyType,
     pub derived: bool,
     pub convergent: bool,
@@ -105,7 +105,7 @@ pub struct Creation {
 
 impl Creation {
     /// A key as it is without a word of its creator's.
-    pub fn of(key_type: KeyType) -> Self {
+    pub(super) fn of(key_type: KeyType) -> Self {
         Self {
             key_type,
             derived: false,
@@ -119,7 +119,7 @@ impl Creation {
 
 impl Policy {
     /// A key with one version, whose record the caller adds.
-    pub fn new(creation: &Creation, random: &mut impl Random) -> Self {
+    pub(super) fn new(creation: &Creation, random: &mut impl Random) -> Self {
         Self {
             id: new_id(random),
             key_type: creation.key_type,
@@ -144,7 +144,7 @@ impl Policy {
     }
 
     /// Material for a further version of this key.
-    pub fn generate(&self, now: Timestamp, random: &mut impl Random) -> Result<KeyVersion, Error> {
+    pub(super) fn generate(&self, now: Timestamp, random: &mut impl Random) -> Result<KeyVersion, Error> {
         let cipher = self.key_type.cipher().ok_or_else(|| not_made_here(self.key_type))?;
         let convergent_version = match (self.convergent, self.convergent_version) {
             (false, _) | (true, 0 | 1) => 0,
@@ -155,20 +155,21 @@ impl Policy {
     }
 
     /// Makes room for one more version and returns its number.
-    pub fn rotate(&mut self, name: &str) -> Result<u32, Error> {
+    pub(super) fn rotate(&mut self, name: &str) -> Result<u32, Error> {
         if self.soft_deleted {
             return Err(Error::bare(SOFT_DELETED));
         }
         if self.imported && !self.allow_imported_rotation {
             return Err(Error::bare(format!("imported key {name} does not allow rotation within Vault")));
         }
-        self.latest_version = self.latest_version.checked_add(1).ok_or_else(|| Error::invalid("no version number is left"))?;
+        self.latest_version =
+            self.latest_version.checked_add(1).ok_or_else(|| Error::invalid("no version number is left"))?;
         self.imported = false;
         Ok(self.latest_version)
     }
 
     /// Raises the lowest version that is kept, and returns those that are not kept any more.
-    pub fn trim(&mut self, requested: Option<i64>) -> Result<Range<u32>, Error> {
+    pub(super) fn trim(&mut self, requested: Option<i64>) -> Result<Range<u32>, Error> {
         let requested = requested.ok_or_else(|| Error::invalid("missing min_available_version"))?;
         let refuse = |what: &str| Err(Error::invalid(format!("minimum available version {what}")));
         if requested < i64::from(self.min_available_version) {
@@ -197,7 +198,7 @@ impl Policy {
 
     /// Applies a configuration, in Vault's order of checks. Returns its warnings; what it refuses changes nothing that the
     /// caller may keep.
-    pub fn configure(&mut self, wanted: &Configuration) -> Result<Vec<String>, Error> {
+    pub(super) fn configure(&mut self, wanted: &Configuration) -> Result<Vec<String>, Error> {
         let before = self.clone();
         let mut warnings = Vec::new();
         if let Some(version) = wanted.min_decryption_version {
@@ -260,7 +261,7 @@ impl Policy {
 
 /// The parameters of a configuration that are present.
 #[derive(Default)]
-pub struct Configuration {
+pub(super) struct Configuration {
     pub min_decryption_version: Option<i64>,
     pub min_encryption_version: Option<i64>,
     pub deletion_allowed: Option<bool>,
@@ -269,7 +270,7 @@ pub struct Configuration {
     pub auto_rotate_period_s: Option<u64>,
 }
 
-pub fn check_auto_rotate_period(period_s: u64) -> Result<u64, Error> {
+pub(super) fn check_auto_rotate_period(period_s: u64) -> Result<u64, Error> {
     match period_s {
         0 | AUTO_ROTATE_PERIOD_MIN_S.. => Ok(period_s),
         _ => Err(Error::invalid("auto rotate period must be 0 to disable or at least an hour")),
@@ -277,17 +278,17 @@ pub fn check_auto_rotate_period(period_s: u64) -> Result<u64, Error> {
 }
 
 /// Says that the name is right and the type is not served.
-pub fn not_made_here(key_type: KeyType) -> Error {
+pub(super) fn not_made_here(key_type: KeyType) -> Error {
     Error::invalid(format!("this server does not make keys of type {} yet", key_type.name()))
 }
 
-pub fn new_id(random: &mut impl Random) -> String {
+pub(super) fn new_id(random: &mut impl Random) -> String {
     let mut bytes = [0; 16];
     random.fill(&mut bytes);
     Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
-pub fn random_secret(len: usize, random: &mut impl Random) -> StoredSecret {
+pub(super) fn random_secret(len: usize, random: &mut impl Random) -> StoredSecret {
     let mut bytes = Zeroizing::new(vec![0; len]);
     random.fill(&mut bytes);
     StoredSecret(bytes)
@@ -308,11 +309,11 @@ mod rfc3339 {
     }
 }
 
-pub const SOFT_DELETED: &str = "refusing to use soft-deleted key";
+pub(super) const SOFT_DELETED: &str = "refusing to use soft-deleted key";
 const NUMBERING_STARTS_AT_1: &str = "since Vault 0.3, transit key numbering starts at 1; forcing minimum to 1";
 
 /// Bytes of the key for MACs that every version has.
-pub const HMAC_KEY_LEN: usize = 32;
+pub(super) const HMAC_KEY_LEN: usize = 32;
 /// Every version says itself how it is convergent.
 const CONVERGENT_BY_VERSION: i32 = -1;
 const CONVERGENT_NEWEST: i32 = 3;
@@ -323,7 +324,7 @@ pub(super) mod tests {
     use super::*;
     use crate::entropy::Entropy;
 
-    pub(in super::super) fn policy(key_type: KeyType) -> Policy {
+    pub(crate) fn policy(key_type: KeyType) -> Policy {
         Policy::new(&Creation::of(key_type), &mut Entropy)
     }
 
@@ -372,14 +373,22 @@ pub(super) mod tests {
     #[test]
     fn configuring_is_refused_in_vaults_words() {
         let check = |policy: Policy, decryption: Option<i64>, encryption: Option<i64>, expected: &str| {
-            let wanted =
-                Configuration { min_decryption_version: decryption, min_encryption_version: encryption, ..Default::default() };
+            let wanted = Configuration {
+                min_decryption_version: decryption,
+                min_encryption_version: encryption,
+                ..Default::default()
+            };
             assert_eq!(text(policy.clone().configure(&wanted)), Err(expected.to_owned()));
         };
         check(versions(3, 1, 0, 0), Some(-1), None, "min decryption version cannot be negative");
         check(versions(3, 1, 0, 0), Some(4), None, "cannot set min decryption version of 4, latest key version is 3");
         check(versions(3, 1, 0, 0), None, Some(-1), "min encryption version cannot be negative");
-        check(versions(3, 1, 0, 0), None, Some(1 << 40), "cannot set min encryption version of 1099511627776, latest key version is 3");
+        check(
+            versions(3, 1, 0, 0),
+            None,
+            Some(1 << 40),
+            "cannot set min encryption version of 1099511627776, latest key version is 3",
+        );
         check(
             versions(4, 2, 3, 0),
             Some(4),
@@ -387,8 +396,18 @@ pub(super) mod tests {
             "cannot set min encryption/decryption values; min encryption version of 3 must be greater than or equal to \
              min decryption version of 4",
         );
-        check(versions(4, 3, 3, 3), None, Some(0), "min encryption version should not be less than min available version");
-        check(versions(4, 3, 3, 3), Some(2), None, "min decryption version should not be less then min available version");
+        check(
+            versions(4, 3, 3, 3),
+            None,
+            Some(0),
+            "min encryption version should not be less than min available version",
+        );
+        check(
+            versions(4, 3, 3, 3),
+            Some(2),
+            None,
+            "min decryption version should not be less then min available version",
+        );
     }
 
     #[test]
@@ -424,7 +443,9 @@ pub(super) mod tests {
     #[test]
     fn imported_keys_rotate_only_if_allowed_and_then_are_imported_no_more() {
         let mut policy = Policy { imported: true, ..versions(1, 1, 0, 0) };
-        assert!(matches!(policy.rotate("k"), Err(Error::Bare(text)) if text == "imported key k does not allow rotation within Vault"));
+        assert!(
+            matches!(policy.rotate("k"), Err(Error::Bare(text)) if text == "imported key k does not allow rotation within Vault")
+        );
         policy.allow_imported_rotation = true;
         assert_eq!(text(policy.rotate("k")), Ok(2));
         assert!(!policy.imported);
@@ -432,7 +453,8 @@ pub(super) mod tests {
 
     #[test]
     fn stored_forms_come_back() {
-        let policy = Policy { restore_info: Some(Mark { time: Timestamp::UNIX_EPOCH, version: 7 }), ..versions(7, 2, 3, 2) };
+        let policy =
+            Policy { restore_info: Some(Mark { time: Timestamp::UNIX_EPOCH, version: 7 }), ..versions(7, 2, 3, 2) };
         let json = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
 

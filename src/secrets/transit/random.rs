@@ -16,7 +16,7 @@ use crate::entropy::Entropy;
 
 /// Makes random bytes.
 #[derive(Deserialize, JsonSchema)]
-pub struct MakeRandom {
+pub(super) struct MakeRandom {
     /// Where they come from: `platform`, `seal` or `all`. Without `urlbytes` it may be the number of bytes instead.
     source: String,
     /// How many bytes, in the path.
@@ -59,7 +59,8 @@ impl Endpoint for MakeRandom {
             "platform" | "all" => Ok(reply),
             "seal" => Ok(reply.warn("no seal/entropy augmentation available, using platform entropy source")),
             other => {
-                let text = format!("unsupported entropy source {other:?}; must be \"platform\" or \"seal\", or \"all\"");
+                let text =
+                    format!("unsupported entropy source {other:?}; must be \"platform\" or \"seal\", or \"all\"");
                 Err(Error::invalid(text))
             }
         }

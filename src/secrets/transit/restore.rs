@@ -22,7 +22,7 @@ use crate::entropy::Entropy;
 
 /// Makes a key from a backup.
 #[derive(Deserialize, JsonSchema)]
-pub struct RestoreKey {
+pub(super) struct RestoreKey {
     /// The name of the key; without it, the name it had.
     name: String,
     /// What the backup gave out.
@@ -143,14 +143,17 @@ impl Blob {
 
     /// The policy and the versions that the blob describes.
     fn into_key(mut self, name: &str, now: Timestamp) -> Result<(Policy, BTreeMap<u32, KeyVersion>), Error> {
-        self.policy.check().map_err(|reason| Error::bare(format!("failed to restore the policy {name:?}: {reason}")))?;
+        self.policy
+            .check()
+            .map_err(|reason| Error::bare(format!("failed to restore the policy {name:?}: {reason}")))?;
         let key_type = self.key_type().ok_or_else(invalid)?;
         if key_type.cipher().is_none() {
             return Err(Error::invalid(format!("this server does not restore keys of type {} yet", key_type.name())));
         }
         let mut versions = self.take_versions();
         let backed = self.policy;
-        let whole = (backed.min_decryption_version..=backed.latest_version).all(|number| versions.contains_key(&number));
+        let whole =
+            (backed.min_decryption_version..=backed.latest_version).all(|number| versions.contains_key(&number));
         if !whole {
             return Err(Error::bare(format!("failed to restore the policy {name:?}: {ARCHIVE_NEEDED}")));
         }
@@ -207,7 +210,9 @@ impl BackedPolicy {
             return Err(format!("latest version of {latest_version} is less than 1"));
         }
         if archive_version > latest_version {
-            return Err(format!("archive version of {archive_version} is greater than the latest version {latest_version}"));
+            return Err(format!(
+                "archive version of {archive_version} is greater than the latest version {latest_version}"
+            ));
         }
         if *min_encryption_version > 0 && min_decryption_version > min_encryption_version {
             return Err(format!("{decryption} is greater than minimum encryption version {min_encryption_version}"));
@@ -364,7 +369,11 @@ mod tests {
         check("min_decryption_version", json!(0), "…minimum decryption version of 0 is less than 1");
         check("latest_version", json!(0), "…latest version of 0 is less than 1");
         check("archive_version", json!(5), "…archive version of 5 is greater than the latest version 4");
-        check("min_encryption_version", json!(2), "…minimum decryption version of 3 is greater than minimum encryption version 2");
+        check(
+            "min_encryption_version",
+            json!(2),
+            "…minimum decryption version of 3 is greater than minimum encryption version 2",
+        );
         check("latest_version", json!(5), "…need to move keys from archive but archive version not up-to-date");
         check("latest_version", json!(u32::MAX), "…need to move keys from archive but archive version not up-to-date");
         check("latest_version", json!(-1), "backup data does not contain a valid policy");

@@ -11,13 +11,13 @@ use crate::api::Error;
 use crate::barrier::{self, Change, Found, Seq, View};
 
 /// A key as it was found, and the youngest commit that is part of it.
-pub struct Loaded {
+pub(super) struct Loaded {
     pub key: Key,
     pub seq: Seq,
 }
 
 /// Reads a key and expands those of its versions that may be used.
-pub fn load(view: &View<'_>, name: &str) -> Result<Option<Loaded>, Error> {
+pub(super) fn load(view: &View<'_>, name: &str) -> Result<Option<Loaded>, Error> {
     persist(|| match view.get::<Policy>(&policy_path(name))? {
         None => Ok(Some(None)),
         Some(found) => Ok(assemble(view, found)?.map(Some)),
@@ -37,12 +37,17 @@ fn assemble(view: &View<'_>, found: Found<Policy>) -> Result<Option<Loaded>, Err
 }
 
 /// Names of keys in the order of their bytes: at most `limit`, those after `after`.
-pub fn list(view: &View<'_>, after: &str, limit: usize) -> Result<Vec<String>, Error> {
+pub(super) fn list(view: &View<'_>, after: &str, limit: usize) -> Result<Vec<String>, Error> {
     Ok(view.list(POLICIES, after, limit)?)
 }
 
 /// Writes a new key. Returns false, and writes nothing, if there is a key of that name.
-pub fn create(view: &View<'_>, name: &str, policy: &Policy, versions: &BTreeMap<u32, KeyVersion>) -> Result<bool, Error> {
+pub(super) fn create(
+    view: &View<'_>,
+    name: &str,
+    policy: &Policy,
+    versions: &BTreeMap<u32, KeyVersion>,
+) -> Result<bool, Error> {
     let path = policy_path(name);
     let mut change = view.change();
     change.expect_absent(&path).put(&path, policy)?;
@@ -51,7 +56,12 @@ pub fn create(view: &View<'_>, name: &str, policy: &Policy, versions: &BTreeMap<
 }
 
 /// Writes a new key in place of the one that has the name.
-pub fn replace(view: &View<'_>, name: &str, policy: &Policy, versions: &BTreeMap<u32, KeyVersion>) -> Result<(), Error> {
+pub(super) fn replace(
+    view: &View<'_>,
+    name: &str,
+    policy: &Policy,
+    versions: &BTreeMap<u32, KeyVersion>,
+) -> Result<(), Error> {
     let path = policy_path(name);
     persist(|| {
         let mut change = view.change();
@@ -70,7 +80,7 @@ pub fn replace(view: &View<'_>, name: &str, policy: &Policy, versions: &BTreeMap
 
 /// Lets `edit` change a policy, and add or delete versions beside it. `None` if there is no such key. `edit` is called
 /// again when another request was faster.
-pub fn update<T>(
+pub(super) fn update<T>(
     view: &View<'_>,
     name: &str,
     mut edit: impl FnMut(&mut Policy, &mut Change<'_>) -> Result<T, Error>,
@@ -90,7 +100,7 @@ pub fn update<T>(
 }
 
 /// Deletes a key with all its versions, if `allow` lets it. `None` if there is no such key.
-pub fn delete(
+pub(super) fn delete(
     view: &View<'_>,
     name: &str,
     allow: impl Fn(&Policy) -> Result<(), Error>,
@@ -112,13 +122,18 @@ fn add_versions(change: &mut Change<'_>, policy: &Policy, versions: &BTreeMap<u3
 }
 
 /// Adds the writing of one version to a change.
-pub fn add_version(change: &mut Change<'_>, policy: &Policy, number: u32, version: &KeyVersion) -> Result<(), Error> {
+pub(super) fn add_version(
+    change: &mut Change<'_>,
+    policy: &Policy,
+    number: u32,
+    version: &KeyVersion,
+) -> Result<(), Error> {
     change.put(&version_path(&policy.id, number), version)?;
     Ok(())
 }
 
 /// Adds the deletion of versions to a change.
-pub fn delete_versions(change: &mut Change<'_>, policy: &Policy, numbers: impl IntoIterator<Item = u32>) {
+pub(super) fn delete_versions(change: &mut Change<'_>, policy: &Policy, numbers: impl IntoIterator<Item = u32>) {
     for number in numbers {
         change.delete(&version_path(&policy.id, number));
     }
@@ -156,3 +171,132 @@ const POLICIES: &str = "key/";
 
 /// How often a change is tried before the caller has to.
 const ATTEMPTS_MAX: usize = 100;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::Arc;
+
+    use super::super::key_type::KeyType;
+    use super::super::policy::Creation;
+    use super::*;
+    use crate::barrier::{Horizon, RootKey, Scope, Sealed};
+    use crate::clock::Timestamp;
+    use crate::entropy::Entropy;
+    use crate::storage::Memory;
+
+    fn scope() -> Scope {
+        let sealed = Sealed::new(Arc::new(Memory::new()));
+        sealed.initialise(&RootKey::new([7; 32]), b"seal".to_vec()).unwrap().platform()
+    }
+
+    fn make(view: &View<'_>, name: &str) -> bool {
+        let policy = Policy::new(&Creation::of(KeyType::ChaCha20Poly1305), &mut Entropy);
+        let first = policy.generate(Timestamp::UNIX_EPOCH, &mut Entropy).unwrap();
+        create(view, name, &policy, &BTreeMap::from([(1, first)])).unwrap()
+    }
+
+    fn rotate(view: &View<'_>, name: &str) -> Result<Option<()>, Error> {
+        update(view, name, |policy, change| add_next(policy, change))
+    }
+
+    fn add_next(policy: &mut Policy, change: &mut Change<'_>) -> Result<(), Error> {
+        let number = policy.rotate("k")?;
+        let version = policy.generate(Timestamp::UNIX_EPOCH, &mut Entropy)?;
+        add_version(change, policy, number, &version)
+    }
+
+    fn numbers(view: &View<'_>, name: &str) -> Vec<u32> {
+        let loaded = load(view, name).unwrap().unwrap();
+        loaded.key.versions().iter().map(|version| version.number).collect()
+    }
+
+    #[test]
+    fn a_key_made_anew_has_nothing_of_its_predecessor() {
+        let (scope, horizon) = (scope(), Horizon::default());
+        let view = scope.view(&horizon);
+        assert!(make(&view, "k"));
+        assert!(!make(&view, "k"), "there is one already");
+        rotate(&view, "k").unwrap().unwrap();
+        assert_eq!(numbers(&view, "k"), [1, 2]);
+        let old = load(&view, "k").unwrap().unwrap().key.policy.id.clone();
+
+        assert!(delete(&view, "k", |_| Ok(())).unwrap().is_some());
+        assert!(load(&view, "k").unwrap().is_none());
+        assert!(view.list("version/", "", usize::MAX).unwrap().is_empty(), "its versions are gone");
+        assert!(make(&view, "k"));
+        assert_eq!(numbers(&view, "k"), [1]);
+        assert_ne!(load(&view, "k").unwrap().unwrap().key.policy.id, old);
+    }
+
+    #[test]
+    fn what_is_missing_is_none() {
+        let (scope, horizon) = (scope(), Horizon::default());
+        let view = scope.view(&horizon);
+        assert!(load(&view, "k").unwrap().is_none());
+        assert!(rotate(&view, "k").unwrap().is_none());
+        assert!(delete(&view, "k", |_| Ok(())).unwrap().is_none());
+    }
+
+    #[test]
+    fn the_minimum_for_decryption_decides_what_is_loaded() {
+        let (scope, horizon) = (scope(), Horizon::default());
+        let view = scope.view(&horizon);
+        make(&view, "k");
+        (0..3).for_each(|_| rotate(&view, "k").unwrap().unwrap());
+        let set = |minimum| {
+            let set = update(&view, "k", |policy, _| {
+                policy.min_decryption_version = minimum;
+                Ok(())
+            });
+            set.unwrap().unwrap();
+            numbers(&view, "k")
+        };
+        assert_eq!(set(3), [3, 4]);
+        assert_eq!(set(1), [1, 2, 3, 4]);
+    }
+
+    #[test]
+    fn a_change_that_was_outrun_is_made_again() {
+        let (scope, horizon) = (scope(), Horizon::default());
+        let view = scope.view(&horizon);
+        make(&view, "k");
+        let mut tries = 0;
+        let changed = update(&view, "k", |policy, change| {
+            tries += 1;
+            if tries == 1 {
+                rotate(&view, "k")?;
+            }
+            add_next(policy, change)
+        });
+        changed.unwrap().unwrap();
+        assert_eq!(tries, 2);
+        assert_eq!(numbers(&view, "k"), [1, 2, 3]);
+    }
+
+    #[test]
+    fn a_change_that_is_always_outrun_is_given_up() {
+        let (scope, horizon) = (scope(), Horizon::default());
+        let view = scope.view(&horizon);
+        make(&view, "k");
+        let changed = update(&view, "k", |policy, change| {
+            rotate(&view, "k")?;
+            add_next(policy, change)
+        });
+        assert!(matches!(changed, Err(Error::Unavailable(_))));
+        let latest = u32::try_from(ATTEMPTS_MAX).unwrap() + 1;
+        assert_eq!(numbers(&view, "k").last(), Some(&latest), "only the others' changes happened");
+    }
+
+    #[test]
+    fn replacing_removes_what_was_there() {
+        let (scope, horizon) = (scope(), Horizon::default());
+        let view = scope.view(&horizon);
+        make(&view, "k");
+        rotate(&view, "k").unwrap().unwrap();
+        let policy = Policy::new(&Creation::of(KeyType::Aes128Gcm96), &mut Entropy);
+        let first = policy.generate(Timestamp::UNIX_EPOCH, &mut Entropy).unwrap();
+        replace(&view, "k", &policy, &BTreeMap::from([(1, first)])).unwrap();
+        assert_eq!(load(&view, "k").unwrap().unwrap().key.policy, policy);
+        assert_eq!(view.list("version/", "", usize::MAX).unwrap(), [format!("{}/", policy.id)]);
+    }
+}

@@ -5,8 +5,8 @@ use std::fs::{self, Permissions};
 use std::os::unix::fs::PermissionsExt;
 use std::path::Path;
 
-use super::super::{Batch, Engine, Error, open};
-use super::{PIECE_BYTES, Place, get, noise, run_again, told, walked};
+use super::super::{Batch, Engine, Error};
+use super::{PIECE_BYTES, Place, get, noise, open, run_again, told, walked};
 
 #[test]
 fn a_store_that_is_opened_again_has_everything() {

@@ -4,9 +4,9 @@ use std::ffi::OsStr;
 use std::fs;
 use std::os::unix::ffi::OsStrExt;
 
-use super::super::{Batch, Engine, Error, KEY_BYTES_MAX, open};
+use super::super::{Batch, Engine, Error, KEY_BYTES_MAX};
 use super::directory::{names, refusal};
-use super::{PIECE_BYTES, Place, get, list_all, noise, run_again, told};
+use super::{PIECE_BYTES, Place, get, list_all, noise, open, run_again, told};
 
 #[test]
 fn a_torn_snapshot_does_not_stop_the_next_start() {
@@ -77,7 +77,7 @@ fn a_large_value_leaves_no_piece_behind() {
     }
     store.commit(Batch::new().delete("long").put("short", "1")).unwrap();
     drop(store);
-    let raw = ::sled::Config::new().path(place.store().join("data")).segment_size(8 << 20).open().unwrap();
+    let raw = place.open_raw();
     let keys: Vec<_> = raw.iter().keys().map(Result::unwrap).collect();
     assert_eq!(keys, [b"kshort"]);
 }
@@ -88,7 +88,7 @@ fn a_missing_piece_is_an_error() {
     let store = place.open(Engine::Sled);
     store.commit(Batch::new().put("long", noise(3 * PIECE_BYTES)).put("short", "1")).unwrap();
     drop(store);
-    let raw = ::sled::Config::new().path(place.store().join("data")).segment_size(8 << 20).open().unwrap();
+    let raw = place.open_raw();
     raw.remove(b"plong\0\0\0\x01").unwrap().unwrap();
     raw.insert(b"kshort", b"").unwrap();
     drop(raw);
