@@ -104,7 +104,7 @@ mod tests {
         let caller = caller(&Tokens::open(&view).unwrap(), &view, policy);
         match admit(&caller, access, op, path, || there.map(Ok)) {
             Ok(admitted) => {
-                assert!(expected && admitted.known_caller().unwrap().id == caller.id, "{policy} {op:?} {path}")
+                assert!(expected && admitted.known_caller().unwrap().id == caller.id, "{policy} {op:?} {path}");
             }
             Err(error) => assert!(!expected && matches!(error, Error::Denied), "{policy} {op:?} {path}: {error:?}"),
         }

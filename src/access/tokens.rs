@@ -66,18 +66,8 @@ impl Stored for TokenRecord {
 impl Tokens {
     /// Loads the salt of this store's token hashes, or makes it.
     pub fn open(view: &View<'_>) -> Result<Self, Error> {
-        let salt = match view.get::<Salt>(SALT_PATH)? {
-            Some(found) => found.value,
-            None => {
-                let mut bytes = Zeroizing::new(vec![0; 32]);
-                Entropy.fill(&mut bytes);
-                let salt = Salt(StoredSecret(bytes));
-                let mut change = view.change();
-                change.put(SALT_PATH, &salt)?.expect_absent(SALT_PATH);
-                change.commit()?;
-                salt
-            }
-        };
+        let salt = view.get::<Salt>(SALT_PATH)?.map(|found| found.value);
+        let salt = salt.map_or_else(|| create_salt(view), Ok)?;
         Ok(Self { salt: HmacSha256::new(&salt.0.0), cache: Cache::new(CACHED_MAX) })
     }
 
@@ -161,18 +151,18 @@ impl Tokens {
         match self.cache.get_value_or_guard(&id, None) {
             GuardResult::Value(caller) => Ok(Some(caller)),
             GuardResult::Guard(guard) => {
-                let caller = self.load(view, id)?;
+                let caller = Self::load(view, id)?;
                 if let Some(caller) = &caller {
                     // Fails when the token was revoked meanwhile: then it is not cached.
                     let _ = guard.insert(caller.clone());
                 }
                 Ok(caller)
             }
-            GuardResult::Timeout => self.load(view, id),
+            GuardResult::Timeout => Self::load(view, id),
         }
     }
 
-    fn load(&self, view: &View<'_>, id: Id) -> Result<Option<Arc<Caller>>, Error> {
+    fn load(view: &View<'_>, id: Id) -> Result<Option<Arc<Caller>>, Error> {
         let found = view.get::<TokenRecord>(&id.path())?;
         Ok(found.map(|found| Arc::new(Caller::new(id, found.value))))
     }
@@ -271,6 +261,16 @@ fn random_word(len: usize) -> Zeroizing<String> {
         }
     }
     word
+}
+
+fn create_salt(view: &View<'_>) -> Result<Salt, Error> {
+    let mut bytes = Zeroizing::new(vec![0; 32]);
+    Entropy.fill(&mut bytes);
+    let salt = Salt(StoredSecret(bytes));
+    let mut change = view.change();
+    change.put(SALT_PATH, &salt)?.expect_absent(SALT_PATH);
+    change.commit()?;
+    Ok(salt)
 }
 
 /// Nanoseconds since 1970, which fit until the year 2262.

@@ -273,6 +273,8 @@ mod tests {
     use crate::api::weak;
     use crate::crypto::wiped::Wiped;
 
+    const S: u64 = 1_000_000_000;
+
     #[test]
     fn durations_are_read_as_vault_reads_them() {
         let check = |text: &str, expected: Result<u64, &str>| {
@@ -282,7 +284,6 @@ mod tests {
                 "{text}"
             );
         };
-        const S: u64 = 1_000_000_000;
         check("", Ok(0));
         check("90", Ok(90 * S));
         check("1h30m", Ok(5_400 * S));
@@ -377,14 +378,7 @@ mod tests {
         check(r#""aGVsbG8""#, Err("illegal base64 data at input byte 4"));
         check(r#""a_b=""#, Err("illegal base64 data at input byte 1"));
         assert!(read::<Base64>("[]").is_err());
-        assert_eq!(**Base64::or_empty(None).as_ref().unwrap(), []);
-        assert_eq!(**Base64::or_empty(Some(read(r#""aA==""#).unwrap())).as_ref().unwrap(), *b"h");
-    }
-
-    #[test]
-    fn secret_texts_are_read_like_others() {
-        assert_eq!(read::<SecretText>(r#""a\u0062""#).unwrap().expose(), "ab");
-        assert_eq!(read::<SecretText>("5").unwrap().expose(), "5");
-        assert_eq!(read::<SecretText>("null").unwrap().expose(), "");
+        assert!(Base64::or_empty(None).unwrap().is_empty());
+        assert_eq!(*Base64::or_empty(Some(read(r#""aA==""#).unwrap())).unwrap(), b"h");
     }
 }

@@ -25,15 +25,24 @@ impl Object {
         Self { bytes: Wiped::with_capacity(bytes) }
     }
 
-    /// Adds a member.
-    pub fn set(&mut self, name: &str, value: impl Serialize) -> &mut Self {
+    /// Adds a member. Names in the source need no escapes; others go to `set_entry`.
+    pub fn set(&mut self, name: &'static str, value: impl Serialize) -> &mut Self {
         self.name(name);
         write(&mut self.bytes, &value);
         self
     }
 
+    /// Adds a member whose name can be anything.
+    pub fn set_entry(&mut self, name: &str, value: impl Serialize) -> &mut Self {
+        self.separate();
+        write(&mut self.bytes, name);
+        self.bytes.push(b':');
+        write(&mut self.bytes, &value);
+        self
+    }
+
     /// Adds a string member: `prefix`, then `data` in base64. Neither may need escapes, which is why this is fast.
-    pub fn set_base64(&mut self, name: &str, prefix: &str, data: &[u8]) -> &mut Self {
+    pub fn set_base64(&mut self, name: &'static str, prefix: &str, data: &[u8]) -> &mut Self {
         self.name(name);
         self.bytes.push(b'"');
         self.bytes.extend_from_slice(prefix.as_bytes());
@@ -45,7 +54,7 @@ impl Object {
     /// Adds a member that is a list of objects.
     pub fn set_list<T>(
         &mut self,
-        name: &str,
+        name: &'static str,
         items: impl Iterator<Item = T>,
         mut fill: impl FnMut(&mut Self, T),
     ) -> &mut Self {
@@ -61,9 +70,11 @@ impl Object {
         self
     }
 
-    /// Adds a member that is an object.
+    /// Adds a member that is an object. Its name can be anything.
     pub fn set_object(&mut self, name: &str, fill: impl FnOnce(&mut Self)) -> &mut Self {
-        self.name(name);
+        self.separate();
+        write(&mut self.bytes, name);
+        self.bytes.push(b':');
         self.nested(fill);
         self
     }
@@ -83,21 +94,20 @@ impl Object {
         self.bytes.push(b'}');
     }
 
-    /// Writes what stands before a member's value: the opening brace of a new text or a comma where due, and the name.
-    fn name(&mut self, name: &str) {
+    fn name(&mut self, name: &'static str) {
+        self.separate();
+        self.bytes.push(b'"');
+        self.bytes.extend_from_slice(name.as_bytes());
+        self.bytes.extend_from_slice(b"\":");
+    }
+
+    /// Writes the opening brace of a new text, or a comma where one is due.
+    fn separate(&mut self) {
         match self.bytes.last() {
             None => self.bytes.push(b'{'),
             Some(b'{') => {}
             Some(_) => self.bytes.push(b','),
         }
-        if name.bytes().all(|byte| byte.is_ascii_alphanumeric() || byte == b'_') {
-            self.bytes.push(b'"');
-            self.bytes.extend_from_slice(name.as_bytes());
-            self.bytes.push(b'"');
-        } else {
-            write(&mut self.bytes, &name);
-        }
-        self.bytes.push(b':');
     }
 }
 

@@ -14,7 +14,8 @@ pub struct Reply {
     /// A status other than the usual one: failing batches and `sys/health` have one.
     pub status: Option<u16>,
     pub warnings: Vec<String>,
-    pub login: Option<Login>,
+    /// Boxed, for few answers have one.
+    pub login: Option<Box<Login>>,
 }
 
 /// The `data` of an answer.
@@ -62,7 +63,7 @@ impl Reply {
     }
 
     pub fn login(login: Login) -> Self {
-        Self { data: Data::Null, login: Some(login), ..Self::default() }
+        Self { data: Data::Null, login: Some(Box::new(login)), ..Self::default() }
     }
 
     pub fn warn(mut self, warning: impl Into<String>) -> Self {

@@ -190,13 +190,14 @@ fn fit<'p>(parts: &[Part], rest: Option<&'p str>, captures: &mut Vec<(&'static s
             fit(parts, tail, captures)
         }
         Part::Rest(name) => rest.is_some_and(|rest| fit_rest(name, parts, rest, captures)),
-        Part::OptionalRest(name) => match rest {
-            Some(rest) => fit_rest(name, parts, rest, captures),
-            None => {
+        Part::OptionalRest(name) => {
+            if let Some(rest) = rest {
+                fit_rest(name, parts, rest, captures)
+            } else {
                 captures.push((name, ""));
                 fit(parts, None, captures)
             }
-        },
+        }
     };
     if !fits {
         captures.truncate(depth);
@@ -387,9 +388,12 @@ mod tests {
     #[test]
     fn names_are_words_as_vault_has_them() {
         let check = |text: &str, expected: bool| assert_eq!(is_name(text), expected, "{text:?}");
-        ["a", "1", "_a", "a_", "_", "a.b", "a..b", "a-b", "a.-b", "A0_z-9"].iter().for_each(|name| check(name, true));
-        let others = ["", "-a", ".a", "a.", "foo-", ".", "-", "a@b", "f oo", "a/b", "é", "aéb", "a\n", "a\0b", "%41"];
-        others.iter().for_each(|text| check(text, false));
+        for name in ["a", "1", "_a", "a_", "_", "a.b", "a..b", "a-b", "a.-b", "A0_z-9"] {
+            check(name, true);
+        }
+        for text in ["", "-a", ".a", "a.", "foo-", ".", "-", "a@b", "f oo", "a/b", "é", "aéb", "a\n", "a\0b", "%41"] {
+            check(text, false);
+        }
     }
 
     #[test]

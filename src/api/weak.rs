@@ -8,9 +8,7 @@ use std::borrow::Cow;
 use std::fmt;
 
 use serde::de::value::SeqDeserializer;
-use serde::de::{
-    self, Deserialize, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor,
-};
+use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Error;
@@ -280,11 +278,11 @@ fn go_int(text: &str) -> Option<i64> {
         _ => (10, lower.as_str(), false),
     };
     let grouped_well = !digits.ends_with('_') && !digits.contains("__") && (prefixed || !digits.starts_with('_'));
-    let bare: String = digits.chars().filter(|char| *char != '_').collect();
-    if !grouped_well || !bare.starts_with(|char: char| char.is_digit(base)) {
+    let plain: String = digits.chars().filter(|char| *char != '_').collect();
+    if !grouped_well || !plain.starts_with(|char: char| char.is_digit(base)) {
         return None;
     }
-    let magnitude = i128::from_str_radix(&bare, base).ok()?;
+    let magnitude = i128::from_str_radix(&plain, base).ok()?;
     i64::try_from(if negative { -magnitude } else { magnitude }).ok()
 }
 

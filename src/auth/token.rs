@@ -159,9 +159,10 @@ impl CreateToken {
             }
             return Ok(vec![ROOT_POLICY.to_owned()]);
         }
-        match self.no_default_policy {
-            true => policies.retain(|policy| policy != DEFAULT_POLICY || asked.is_some()),
-            false => policies.push(DEFAULT_POLICY.to_owned()),
+        if !self.no_default_policy {
+            policies.push(DEFAULT_POLICY.to_owned());
+        } else if asked.is_none() {
+            policies.retain(|policy| policy != DEFAULT_POLICY);
         }
         policies.sort();
         policies.dedup();

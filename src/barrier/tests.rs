@@ -288,12 +288,12 @@ fn a_change_happens_whole_or_not_at_all() {
         }
         assert_eq!(dump(&*store) != before, expected, "a conflict changes nothing");
     };
-    check(&|change| drop(change.expect("there", &found.stamp)), false);
-    check(&|change| drop(change.expect("missing", &current.stamp)), false);
-    check(&|change| drop(change.expect_absent("there")), false);
-    check(&|change| drop(change.expect_absent("new").expect("there", &found.stamp)), false);
-    check(&|change| drop(change.expect_absent("new").expect("there", &current.stamp)), true);
-    check(&|change| drop(change.expect_absent("new")), false);
+    check(&|change| _ = change.expect("there", &found.stamp), false);
+    check(&|change| _ = change.expect("missing", &current.stamp), false);
+    check(&|change| _ = change.expect_absent("there"), false);
+    check(&|change| _ = change.expect_absent("new").expect("there", &found.stamp), false);
+    check(&|change| _ = change.expect_absent("new").expect("there", &current.stamp), true);
+    check(&|change| _ = change.expect_absent("new"), false);
     assert_eq!((get(&platform, "there").unwrap(), get(&platform, "new").unwrap()), (None, Some("new".to_owned())));
 }
 

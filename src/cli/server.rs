@@ -72,6 +72,7 @@ pub(super) fn run(args: Args) -> Result<(), String> {
 }
 
 /// A variable under Coffer's own name, or under the one that Vault's users have set.
+#[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
 fn variable(name: &str) -> Option<String> {
     ["COFFER_", "VAULT_"].iter().find_map(|prefix| std::env::var(format!("{prefix}{name}")).ok())
 }

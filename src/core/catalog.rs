@@ -64,7 +64,7 @@ fn wrap(paths: Map<String, Value>) -> Value {
     json!({
         "openapi": "3.0.2",
         "info": { "title": "Coffer API", "version": env!("CARGO_PKG_VERSION"), "license": { "name": "Apache-2.0" } },
-        "paths": paths,
+        "paths": Value::Object(paths),
     })
 }
 

@@ -56,7 +56,7 @@ impl Core {
         let cluster = open_cluster(&view)?;
         let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings)?;
         barrier.durable(horizon.seq()).wait();
-        let active = Active { tokens, cluster, mounts, platform, barrier };
+        let active = Active { barrier, platform, tokens, mounts, cluster };
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
         Ok(())
     }

@@ -187,7 +187,7 @@ impl Core {
     /// Work that time brings. Runs on a thread that may block.
     pub fn tick(&self) {
         let Some(active) = self.active() else { return };
-        if let Err(error) = active.mounts.purge_removed(&active) {
+        if let Err(error) = Mounts::purge_removed(&active) {
             tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
         }
     }
@@ -286,7 +286,7 @@ pub(crate) fn new_uuid() -> Uuid {
 pub const VAULT_VERSION: &str = "1.18.5";
 const SYS_PATH: &str = "sys/";
 /// Vault's system defaults.
-const LEASE_TTL_DEFAULT: Duration = Duration::from_secs(768 * 3600);
+const LEASE_TTL_DEFAULT: Duration = Duration::from_hours(768);
 const KEY_CACHE_BYTES_MAX: u64 = 64 << 20;
 /// A secret must not leave unwrapped when its caller asked for a wrapped one.
 const NO_WRAPPING: &str =

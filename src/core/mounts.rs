@@ -166,7 +166,7 @@ impl Mounts {
     }
 
     /// Deletes records of mounts that were removed, in small commits.
-    pub(super) fn purge_removed(&self, active: &Active) -> Result<(), Error> {
+    pub(super) fn purge_removed(active: &Active) -> Result<(), Error> {
         let horizon = Horizon::default();
         let view = active.platform.view(&horizon);
         for name in view.list(REMOVED_PREFIX, "", usize::MAX)? {
@@ -213,7 +213,7 @@ pub fn unknown_kind(kind: &str) -> Error {
 /// The token login method is always there, and its records are the platform's.
 fn token_mount(platform: Scope, tokens: Arc<Tokens>, settings: &Settings) -> Mount {
     let mut entry = MountEntry::new(TOKEN_PATH.to_owned(), "token".to_owned(), Tune::default());
-    entry.tune.description = "token based credentials".to_owned();
+    "token based credentials".clone_into(&mut entry.tune.description);
     let engine =
         TokenAuth { tokens, ttls: token::Ttls { default: settings.default_lease_ttl, max: settings.max_lease_ttl } };
     let served = Served { rows: Arc::new(Rows::new(TokenAuth::ROUTES)), engine: Arc::new(engine) };

@@ -192,6 +192,7 @@ const UNCOUNTED_BYTES_MAX: usize = 16 << 10;
 const BELIEVED: usize = 16;
 
 #[cfg(test)]
+#[allow(clippy::large_stack_arrays, reason = "pieces of bodies")]
 mod tests {
     use std::convert::Infallible;
     use std::pin::Pin;

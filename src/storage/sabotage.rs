@@ -2,6 +2,7 @@
 
 /// Whether `COFFER_SABOTAGE` asks for `way`. Always false without the feature `sabotage`.
 #[cfg(feature = "sabotage")]
+#[allow(clippy::disallowed_methods, reason = "no configuration of the product")]
 pub(super) fn asked(way: &str) -> bool {
     std::env::var("COFFER_SABOTAGE").is_ok_and(|asked| asked == way)
 }

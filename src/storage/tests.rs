@@ -411,6 +411,7 @@ fn run_again(path: &str, name: &str, umask: &str, dir: &Path) -> process::Output
 }
 
 /// The directory that a test was told to use by the process that runs it again.
+#[allow(clippy::disallowed_methods, reason = "how a test speaks to its other process")]
 fn told() -> Option<PathBuf> {
     env::var_os(CHILD).map(PathBuf::from)
 }

@@ -249,13 +249,12 @@ struct Config {
 
 impl Config {
     fn apply(self, tune: &mut Tune, system: &Settings) -> Result<(), Error> {
-        let set_ttl = |own: &mut u64, ttl: Option<LeaseTtl>| match ttl.map(|ttl| ttl.seconds()).transpose() {
-            Ok(Some(Some(seconds))) => Ok(*own = seconds),
-            Ok(Some(None) | None) => Ok(()),
-            Err(error) => Err(error),
-        };
-        set_ttl(&mut tune.default_lease_ttl_s, self.default_lease_ttl)?;
-        set_ttl(&mut tune.max_lease_ttl_s, self.max_lease_ttl)?;
+        if let Some(ttl) = self.default_lease_ttl {
+            tune.default_lease_ttl_s = ttl.seconds()?.unwrap_or(tune.default_lease_ttl_s);
+        }
+        if let Some(ttl) = self.max_lease_ttl {
+            tune.max_lease_ttl_s = ttl.seconds()?.unwrap_or(tune.max_lease_ttl_s);
+        }
         check_ttls(tune, system)?;
         tune.force_no_cache = self.force_no_cache.unwrap_or(tune.force_no_cache);
         if let Some(visibility) = self.listing_visibility {

@@ -1,7 +1,5 @@
 //! Bodies, queries and forms as their senders write them.
 
-use zeroize::Zeroizing;
-
 use super::*;
 
 /// The names and the untouched values of what was read.
@@ -15,7 +13,7 @@ fn read(params: &Params) -> Result<String, String> {
 }
 
 fn body(text: &[u8]) -> Params {
-    Params::Json(Zeroizing::new(text.to_vec()))
+    Params::Json(text.to_vec().into())
 }
 
 #[test]
@@ -52,7 +50,7 @@ fn other_bodies_are_refused_without_their_content() {
     check(br#"{"secret":secret}"#);
     check(br#"{"a":"secret"#);
     check(br#"{"a":"secret",}"#);
-    check(br#"{secret:1}"#);
+    check(b"{secret:1}");
     check(br#"{1:"secret"}"#);
     check(br#"{"a":1} secret"#);
     check(br#"{"a":1} ["secret""#);

@@ -162,9 +162,10 @@ fn mounts_are_there_again_after_a_restart() {
     let mount = at(&core, "transit/").unwrap();
     write(&mount.scope, "note").unwrap();
     let active = core.unsealed().unwrap();
-    let view_of = |horizon| active.platform.view(horizon);
-    active.mounts.tune(&view_of(&Horizon::default()), "transit/", |tune| tune.description = "ours".to_owned()).unwrap();
-    assert!(active.mounts.tune(&view_of(&Horizon::default()), "none/", |_| {}).is_err());
+    let horizon = Horizon::default();
+    let view = active.platform.view(&horizon);
+    active.mounts.tune(&view, "transit/", |tune| tune.description = "ours".to_owned()).unwrap();
+    assert!(active.mounts.tune(&view, "none/", |_| {}).is_err());
 
     let core = restarted(&store);
     let again = at(&core, "transit/").unwrap();

@@ -47,7 +47,7 @@ impl KeyCache {
     ) -> Result<Option<Arc<Loaded>>, Error> {
         match self.keys.get(&Named { mount, name }) {
             Some(key) => Ok(Some(key)),
-            None => self.fill(Place { mount, name: name.into() }, load),
+            None => self.fill(&Place { mount, name: name.into() }, load),
         }
     }
 
@@ -58,10 +58,10 @@ impl KeyCache {
 
     fn fill(
         &self,
-        place: Place,
+        place: &Place,
         load: impl FnOnce() -> Result<Option<Loaded>, Error>,
     ) -> Result<Option<Arc<Loaded>>, Error> {
-        let guard = match self.keys.get_value_or_guard(&place, None) {
+        let guard = match self.keys.get_value_or_guard(place, None) {
             GuardResult::Value(key) => return Ok(Some(key)),
             GuardResult::Guard(guard) => Some(guard),
             GuardResult::Timeout => None,
@@ -72,7 +72,7 @@ impl KeyCache {
             // An error says that the key was changed meanwhile, and is not kept.
             let _ = guard.insert(loaded.clone());
             if self.forgotten.load(Ordering::SeqCst) != forgotten {
-                self.keys.remove(&place);
+                self.keys.remove(place);
             }
         }
         Ok(Some(loaded))

@@ -49,7 +49,7 @@ impl Endpoint for HashInput {
 }
 
 /// Adds a member with `bytes` in hexadecimal.
-pub(super) fn write_hex(data: &mut Object, name: &str, bytes: &[u8]) {
+pub(super) fn write_hex(data: &mut Object, name: &'static str, bytes: &[u8]) {
     const DIGITS: &[u8; 16] = b"0123456789abcdef";
     let digit = |value: u8| char::from(DIGITS[usize::from(value & 0xf)]);
     let mut text = Zeroizing::new(String::with_capacity(2 * bytes.len()));

@@ -9,7 +9,6 @@ use std::ops::Deref;
 
 use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
-use serde_json::value::RawValue;
 use zeroize::Zeroize;
 
 use crate::api::{Error, weak};
@@ -152,14 +151,15 @@ fn unparsable(detail: fmt::Arguments<'_>) -> Error {
 
 /// Reads the items, and puts what is wrong with single ones in words.
 fn parse<'t>(json: &'t str, shape: &Shape, wrong: &mut Vec<String>) -> Result<Vec<Item<'t>>, Error> {
-    if Kind::of(json) != Kind::List {
+    let mut deserializer = serde_json::Deserializer::from_str(json);
+    if !json.starts_with('[') {
         let path = if shape.rules == Rules::Generic { "'' " } else { "" };
-        let found = Kind::of(json).go_type();
+        let found = Value::deserialize(&mut deserializer).map_err(|_| not_json())?.go_type();
         return Err(unparsable(format_args!("{path}source data must be an array or slice, got {found}")));
     }
     let mut items = Vec::new();
-    let list = Items { items: &mut items, shape, wrong };
-    list.deserialize(&mut serde_json::Deserializer::from_str(json)).map_err(|_| not_json())?;
+    let list = Items { read: &mut items, shape, wrong };
+    list.deserialize(&mut deserializer).map_err(|_| not_json())?;
     if items.len() > ITEMS_MAX {
         return Err(Error::invalid(format!("batch input has more than {ITEMS_MAX} items")));
     }
@@ -168,7 +168,7 @@ fn parse<'t>(json: &'t str, shape: &Shape, wrong: &mut Vec<String>) -> Result<Ve
 
 /// Reads the list, one item more than there may be at most.
 struct Items<'a, 't> {
-    items: &'a mut Vec<Item<'t>>,
+    read: &'a mut Vec<Item<'t>>,
     shape: &'a Shape,
     wrong: &'a mut Vec<String>,
 }
@@ -191,13 +191,13 @@ impl<'t> Visitor<'t> for Items<'_, 't> {
     fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<(), A::Error> {
         loop {
             let mut item = Item::default();
-            let index = self.items.len();
+            let index = self.read.len();
             let members = Members { item: &mut item, shape: self.shape, index, wrong: self.wrong };
             if list.next_element_seed(members)?.is_none() {
                 return Ok(());
             }
-            if self.items.len() <= ITEMS_MAX {
-                self.items.push(item);
+            if self.read.len() <= ITEMS_MAX {
+                self.read.push(item);
             }
         }
     }
@@ -212,70 +212,51 @@ struct Members<'a, 't> {
 }
 
 impl<'t> Members<'_, 't> {
-    fn put(&mut self, name: &str, member: Member, json: &'t str) -> Result<(), serde_json::Error> {
+    fn put(&mut self, name: &str, member: Member, value: Value<'t>) {
         let place = match member {
-            Member::KeyVersion => return Ok(self.put_version(name, json)),
+            Member::KeyVersion => return self.put_version(name, &value),
             Member::Text | Member::Plaintext => self.item.text.insert(Text::default()),
             Member::Context => &mut self.item.context,
             Member::AssociatedData => &mut self.item.associated_data,
             Member::Reference => &mut self.item.reference,
         };
-        match (Kind::of(json), member, self.shape.rules) {
-            (Kind::Text, _, _) => *place = Text::unquoted(json)?,
-            (Kind::Number, _, Rules::Generic) => *place = Text(Cow::Borrowed(json)),
-            (Kind::Null, Member::Text | Member::Context | Member::AssociatedData | Member::Reference, _) => {
+        match (value, member, self.shape.rules) {
+            (Value::Text(text), _, _) => *place = text,
+            (Value::Integer(number), _, Rules::Generic) => *place = Text(Cow::Owned(number.to_string())),
+            (Value::Fraction(number), _, Rules::Generic) => *place = Text(Cow::Owned(number.to_string())),
+            (Value::Null, Member::Text | Member::Context | Member::AssociatedData | Member::Reference, _) => {
                 *place = Text::default();
             }
-            (kind, _, _) => self.refuse(name, "string", kind),
-        }
-        Ok(())
-    }
-
-    fn put_version(&mut self, name: &str, json: &str) {
-        match Kind::of(json) {
-            Kind::Null => self.item.key_version = 0,
-            Kind::Number => match json.parse() {
-                Ok(version) => self.item.key_version = version,
-                Err(_) => self.wrong.push(format!(
-                    "error decoding json.Number into [{}].{name}: strconv.ParseInt: invalid syntax",
-                    self.index
-                )),
-            },
-            kind => self.refuse(name, "int", kind),
+            (value, _, _) => self.refuse(name, "string", &value),
         }
     }
 
-    fn refuse_item(self, found: Kind) {
-        self.wrong.push(format!("[{}] expected a map, got '{}'", self.index, found.go_kind()));
+    fn put_version(&mut self, name: &str, value: &Value<'_>) {
+        match value {
+            Value::Null => self.item.key_version = 0,
+            Value::Integer(number) => self.item.key_version = *number,
+            Value::Fraction(_) => self.wrong.push(format!(
+                "error decoding json.Number into [{}].{name}: strconv.ParseInt: invalid syntax",
+                self.index
+            )),
+            value => self.refuse(name, "int", value),
+        }
     }
 
-    fn refuse(&mut self, name: &str, expected: &str, found: Kind) {
+    fn refuse(&mut self, name: &str, expected: &str, found: &Value<'_>) {
         let (index, found) = (self.index, found.go_type());
         self.wrong.push(format!("'[{index}].{name}' expected type '{expected}', got unconvertible type '{found}'"));
     }
+
 }
 
-impl<'t> DeserializeSeed<'t> for Members<'_, 't> {
-    type Value = ();
-
-    fn deserialize<D: Deserializer<'t>>(self, deserializer: D) -> Result<(), D::Error> {
-        deserializer.deserialize_any(self)
-    }
-}
-
-impl<'t> Visitor<'t> for Members<'_, 't> {
-    type Value = ();
-
-    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str("an object")
-    }
-
-    fn visit_map<A: MapAccess<'t>>(mut self, mut map: A) -> Result<(), A::Error> {
-        while let Some(name) = map.next_key::<Name<'_>>()? {
-            let value = map.next_value::<&RawValue>()?.get();
+impl<'t> OnObject<'t> for &mut Members<'_, 't> {
+    fn read<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        while let Some(name) = map.next_key::<Text<'t>>()? {
             // Members that nobody knows are ignored in silence.
-            if let Some((name, member)) = self.shape.members.iter().find(|(known, _)| *known == name.0) {
-                self.put(name, *member, value).map_err(serde::de::Error::custom)?;
+            match self.shape.members.iter().find(|(known, _)| *known == &*name) {
+                Some((name, member)) => self.put(name, *member, map.next_value()?),
+                None => drop(map.next_value::<IgnoredAny>()?),
             }
         }
         if self.item.text.is_none() && self.shape.rules == Rules::Strict {
@@ -283,94 +264,132 @@ impl<'t> Visitor<'t> for Members<'_, 't> {
         }
         Ok(())
     }
+}
 
-    fn visit_unit<E>(self) -> Result<(), E> {
-        Ok(self.refuse_item(Kind::Null))
-    }
+impl<'t> DeserializeSeed<'t> for Members<'_, 't> {
+    type Value = ();
 
-    fn visit_bool<E>(self, _: bool) -> Result<(), E> {
-        Ok(self.refuse_item(Kind::Bool))
-    }
-
-    fn visit_i64<E>(self, _: i64) -> Result<(), E> {
-        Ok(self.refuse_item(Kind::Number))
-    }
-
-    fn visit_u64<E>(self, _: u64) -> Result<(), E> {
-        Ok(self.refuse_item(Kind::Number))
-    }
-
-    fn visit_f64<E>(self, _: f64) -> Result<(), E> {
-        Ok(self.refuse_item(Kind::Number))
-    }
-
-    fn visit_str<E>(self, _: &str) -> Result<(), E> {
-        Ok(self.refuse_item(Kind::Text))
-    }
-
-    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<(), A::Error> {
-        while list.next_element::<IgnoredAny>()?.is_some() {}
-        Ok(self.refuse_item(Kind::List))
+    fn deserialize<D: Deserializer<'t>>(mut self, deserializer: D) -> Result<(), D::Error> {
+        let found = deserializer.deserialize_any(Look(&mut self))?;
+        if !matches!(found, Value::Object) {
+            self.wrong.push(format!("[{}] expected a map, got '{}'", self.index, found.go_kind()));
+        }
+        Ok(())
     }
 }
 
-/// A member's name, copied only if it has escapes.
-#[derive(Deserialize)]
-struct Name<'t>(#[serde(borrow)] Cow<'t, str>);
-
-/// What a JSON value is, by its first byte.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Kind {
+/// One JSON value, as far as items have any use for it.
+enum Value<'t> {
     Null,
     Bool,
-    Number,
-    Text,
+    Integer(i64),
+    /// A number that is no integer of 64 bits.
+    Fraction(f64),
+    Text(Text<'t>),
     List,
     Object,
 }
 
-impl Kind {
-    fn of(json: &str) -> Self {
-        match json.as_bytes().first() {
-            Some(b'"') => Self::Text,
-            Some(b'[') => Self::List,
-            Some(b'{') => Self::Object,
-            Some(b't' | b'f') => Self::Bool,
-            Some(b'n') | None => Self::Null,
-            Some(_) => Self::Number,
-        }
-    }
-
+impl Value<'_> {
     /// The name of Go's type for it; clients have seen these in error texts.
-    fn go_type(self) -> &'static str {
+    fn go_type(&self) -> &'static str {
         match self {
             Self::Null => "<nil>",
             Self::Bool => "bool",
-            Self::Number => "json.Number",
-            Self::Text => "string",
+            Self::Integer(_) | Self::Fraction(_) => "json.Number",
+            Self::Text(_) => "string",
             Self::List => "[]interface {}",
             Self::Object => "map[string]interface {}",
         }
     }
 
     /// The kind of that type, where Go's decoder names the kind.
-    fn go_kind(self) -> &'static str {
+    fn go_kind(&self) -> &'static str {
         match self {
             Self::Null => "invalid",
             Self::Bool => "bool",
-            Self::Number | Self::Text => "string",
+            Self::Integer(_) | Self::Fraction(_) | Self::Text(_) => "string",
             Self::List => "slice",
             Self::Object => "map",
         }
     }
 }
 
-impl<'t> Text<'t> {
-    /// The text of a JSON string, borrowed unless it has escapes.
-    fn unquoted(json: &'t str) -> Result<Self, serde_json::Error> {
-        match json.get(1..json.len().saturating_sub(1)) {
-            Some(plain) if !plain.as_bytes().contains(&b'\\') => Ok(Self(Cow::Borrowed(plain))),
-            Some(_) | None => serde_json::from_str(json).map(|text| Self(Cow::Owned(text))),
+impl<'t> Deserialize<'t> for Value<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        deserializer.deserialize_any(Look(Skip))
+    }
+}
+
+/// What to do with an object when one is met.
+trait OnObject<'t> {
+    fn read<A: MapAccess<'t>>(self, map: A) -> Result<(), A::Error>;
+}
+
+struct Skip;
+
+impl<'t> OnObject<'t> for Skip {
+    fn read<A: MapAccess<'t>>(self, mut map: A) -> Result<(), A::Error> {
+        while map.next_entry::<IgnoredAny, IgnoredAny>()?.is_some() {}
+        Ok(())
+    }
+}
+
+/// Takes a value as it comes.
+struct Look<O>(O);
+
+impl<'t, O: OnObject<'t>> Visitor<'t> for Look<O> {
+    type Value = Value<'t>;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.write_str("any value")
+    }
+
+    fn visit_unit<E>(self) -> Result<Value<'t>, E> {
+        Ok(Value::Null)
+    }
+
+    fn visit_bool<E>(self, _: bool) -> Result<Value<'t>, E> {
+        Ok(Value::Bool)
+    }
+
+    fn visit_i64<E>(self, number: i64) -> Result<Value<'t>, E> {
+        Ok(Value::Integer(number))
+    }
+
+    fn visit_u64<E>(self, number: u64) -> Result<Value<'t>, E> {
+        #[expect(clippy::cast_precision_loss, reason = "only that it is no version number matters")]
+        Ok(i64::try_from(number).map_or(Value::Fraction(number as f64), Value::Integer))
+    }
+
+    fn visit_f64<E>(self, number: f64) -> Result<Value<'t>, E> {
+        Ok(Value::Fraction(number))
+    }
+
+    fn visit_borrowed_str<E>(self, text: &'t str) -> Result<Value<'t>, E> {
+        Ok(Value::Text(Text::from(text)))
+    }
+
+    fn visit_str<E>(self, text: &str) -> Result<Value<'t>, E> {
+        Ok(Value::Text(Text(Cow::Owned(text.to_owned()))))
+    }
+
+    fn visit_seq<A: SeqAccess<'t>>(self, mut list: A) -> Result<Value<'t>, A::Error> {
+        while list.next_element::<IgnoredAny>()?.is_some() {}
+        Ok(Value::List)
+    }
+
+    fn visit_map<A: MapAccess<'t>>(self, map: A) -> Result<Value<'t>, A::Error> {
+        self.0.read(map)?;
+        Ok(Value::Object)
+    }
+}
+
+impl<'t> Deserialize<'t> for Text<'t> {
+    fn deserialize<D: Deserializer<'t>>(deserializer: D) -> Result<Self, D::Error> {
+        match Value::deserialize(deserializer)? {
+            Value::Text(text) => Ok(text),
+            _ => Err(serde::de::Error::custom("a name is a text")),
         }
     }
 }

@@ -186,6 +186,7 @@ impl Base {
 }
 
 /// The key for one context.
+#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one item")]
 pub(super) enum Working<'k> {
     Shared(&'k Cipher),
     Derived { cipher: Cipher, nonce_key: Option<HmacSha256> },
@@ -204,7 +205,7 @@ impl Working<'_> {
             Self::Derived { cipher, nonce_key: None } => cipher.encrypt(random, aad, draft),
             Self::Derived { cipher, nonce_key: Some(nonce_key) } => cipher.encrypt_convergent(nonce_key, aad, draft),
         };
-        outcome.map_err(|error| refusal(&error))
+        outcome.map_err(refusal)
     }
 
     /// Decrypts what the draft holds, which holds the plaintext then.
@@ -213,11 +214,11 @@ impl Working<'_> {
             Self::Shared(cipher) => *cipher,
             Self::Derived { cipher, .. } => cipher,
         };
-        cipher.decrypt_draft(aad, draft).map_err(|error| refusal(&error))
+        cipher.decrypt_draft(aad, draft).map_err(refusal)
     }
 }
 
-fn refusal(error: &aead::Error) -> Error {
+fn refusal(error: aead::Error) -> Error {
     match error {
         aead::Error::TooShort => Error::invalid("invalid ciphertext length"),
         aead::Error::Authentication(Algorithm::Aes128Gcm | Algorithm::Aes256Gcm) => {

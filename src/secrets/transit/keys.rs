@@ -68,6 +68,7 @@ impl Endpoint for ReadKey {
 
 /// Makes a key. One that exists stays as it is.
 #[derive(Deserialize, JsonSchema)]
+#[expect(clippy::struct_excessive_bools, reason = "they are Vault's parameters")]
 pub(super) struct CreateKey {
     /// The key.
     name: String,
@@ -258,7 +259,9 @@ impl Transit {
         }
         let policy = Policy::new(creation, &mut random);
         let first = policy.generate(now, &mut random)?;
-        store::create(view, name, &policy, &[(policy.latest_version, first)].into())?;
+        let created = store::create(view, name, &policy, &[(policy.latest_version, first)].into());
+        self.cache.remove(self.mount, name);
+        created?;
         Ok(())
     }
 
@@ -275,7 +278,7 @@ fn describe(name: &str, key: &Key) -> Reply {
         write_policy(data, &key.policy);
         data.set_object("keys", |keys| {
             for version in key.versions() {
-                keys.set(&version.number.to_string(), version.created.as_second());
+                keys.set_entry(&version.number.to_string(), version.created.as_second());
             }
         });
     })

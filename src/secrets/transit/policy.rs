@@ -94,6 +94,7 @@ impl Stored for KeyVersion {
 }
 
 /// What the creator of a key decides.
+#[expect(clippy::struct_excessive_bools, reason = "they are independent, and Vault's")]
 pub(super) struct Creation {
     pub key_type: KeyType,
     pub derived: bool,

@@ -1,6 +1,7 @@
 //! Keys from backups, those of other servers too: the blob is one JSON document, in base64.
 //!
-//! Vault and OpenBao give the numbers 10 and 11 to different types of keys; what the entries hold tells them apart.
+//! The numbers 10 and 11 mean different types of keys in backups of Vault and of its fork; what the entries hold tells them
+//! apart.
 
 use std::collections::BTreeMap;
 

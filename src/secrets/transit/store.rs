@@ -196,7 +196,7 @@ mod tests {
     }
 
     fn rotate(view: &View<'_>, name: &str) -> Result<Option<()>, Error> {
-        update(view, name, |policy, change| add_next(policy, change))
+        update(view, name, add_next)
     }
 
     fn add_next(policy: &mut Policy, change: &mut Change<'_>) -> Result<(), Error> {
