@@ -170,6 +170,7 @@ impl<E: ?Sized + 'static> Rows<E> {
                 let row = self.route(route).map(|route| &route.row).ok_or(Error::UnsupportedPath)?;
                 Ok(Target { route, row, captures })
             }
+            Match::NoOperation if self.is_bare(path) => Err(Error::UnknownMethod),
             Match::NoOperation => Err(Error::UnsupportedOperation),
             Match::NoPath => Err(Error::UnsupportedPath),
         }
@@ -178,6 +179,14 @@ impl<E: ?Sized + 'static> Rows<E> {
     /// All rows, for help and documentation.
     pub fn rows(&self) -> Vec<&'static Row> {
         self.routes.iter().map(|route| &route.row).collect()
+    }
+
+    /// Whether a path answers without an envelope: such paths have no words for a wrong method either.
+    fn is_bare(&self, path: &str) -> bool {
+        Op::ALL.iter().any(|op| match self.table.find(*op, path) {
+            Match::Row(route, _) => self.route(route).is_some_and(|route| route.row.shape == Shape::Bare),
+            Match::NoOperation | Match::NoPath => false,
+        })
     }
 
     fn route(&self, index: usize) -> Option<&'static Route<E>> {

@@ -7,6 +7,7 @@ use mimalloc::MiMalloc;
 #[global_allocator]
 static ALLOCATOR: MiMalloc = MiMalloc;
 
+#[allow(clippy::print_stderr, reason = "where people and scripts look for what went wrong")]
 fn main() -> ExitCode {
     match coffer::cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,

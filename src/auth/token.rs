@@ -61,16 +61,16 @@ pub struct CreateToken {
     renewable: Option<bool>,
     /// Life of the token.
     #[serde(default)]
-    ttl: Ttl,
+    ttl: String,
     /// Older name of `ttl`.
     #[serde(default)]
-    lease: Ttl,
+    lease: String,
     /// `service`; batch tokens are not made yet.
     #[serde(default, rename = "type")]
     kind: String,
     /// Bound of the token's life, renewals included.
     #[serde(default)]
-    explicit_max_ttl: Ttl,
+    explicit_max_ttl: String,
     /// Name for the audit trail.
     #[serde(default)]
     display_name: String,
@@ -79,7 +79,7 @@ pub struct CreateToken {
     num_uses: i64,
     /// The token can be renewed for ever, by this much; needs sudo.
     #[serde(default)]
-    period: Ttl,
+    period: String,
     /// Needs a role, and there are none yet.
     #[serde(default)]
     entity_alias: String,
@@ -91,14 +91,17 @@ impl Endpoint for CreateToken {
     fn run(self, on: &TokenAuth, call: &Call<'_>) -> Result<Reply, Error> {
         let parent = call.admitted.known_caller()?;
         let sudo = parent.acl.capabilities(&call.request.path).contain(Capabilities::SUDO);
+        let life = Life::of(&self)?;
         self.refuse_unsupported()?;
-        self.refuse_unentitled(sudo)?;
+        self.refuse_unentitled(sudo, &life)?;
         let mut warnings = Vec::new();
         let policies = self.policies_under(parent, sudo)?;
         for policy in policies.iter().filter(|policy| !acl::is_known(policy)) {
             warnings.push(format!("Policy {policy:?} does not exist"));
         }
-        let record = self.record(on, parent, policies, call, &mut warnings);
+        let is_root = policies.iter().any(|policy| policy == ROOT_POLICY);
+        let ttl = life.granted(is_root, &on.ttls, &mut warnings);
+        let record = self.record(parent, policies, &life, ttl, call);
         let token = if self.id.is_empty() { new_token() } else { Token::new(self.id) };
         let caller = on.tokens.create(&call.view()?, &token, record)?;
         let mut reply = login(token, &caller, call.now);
@@ -127,11 +130,11 @@ impl CreateToken {
         Ok(())
     }
 
-    fn refuse_unentitled(&self, sudo: bool) -> Result<(), Error> {
+    fn refuse_unentitled(&self, sudo: bool, life: &Life) -> Result<(), Error> {
         let for_sudo = [
             (self.no_parent, "create orphan token"),
             (!self.id.is_empty(), "specify token id"),
-            (self.period.0.is_some_and(|period| !period.is_zero()), "create periodic token"),
+            (life.period.is_some(), "create periodic token"),
         ];
         if let Some((_, what)) = for_sudo.iter().find(|(asked, _)| *asked && !sudo) {
             return Err(Error::invalid(format!("root or sudo privileges required to {what}")));
@@ -171,34 +174,17 @@ impl CreateToken {
 
     fn record(
         &self,
-        on: &TokenAuth,
         parent: &Caller,
         policies: Vec<String>,
+        life: &Life,
+        ttl: Option<Duration>,
         call: &Call<'_>,
-        warnings: &mut Vec<String>,
     ) -> TokenRecord {
-        let is_root = policies.iter().any(|policy| policy == ROOT_POLICY);
-        let asked = self.ttl.0.or(self.lease.0).filter(|ttl| !ttl.is_zero());
-        let explicit_max = self.explicit_max_ttl.0.filter(|ttl| !ttl.is_zero());
-        let period = self.period.0.filter(|ttl| !ttl.is_zero());
-        let max = explicit_max.map_or(on.ttls.max, |explicit| explicit.min(on.ttls.max));
-        let ttl = match (period, asked) {
-            (Some(period), _) => Some(explicit_max.map_or(period, |max| period.min(max))),
-            (None, None) if is_root && explicit_max.is_none() => None,
-            (None, asked) => Some(asked.unwrap_or(on.ttls.default)),
-        };
-        if let (Some(asked), None) = (asked.filter(|asked| *asked > max), period) {
-            warnings.push(format!(
-                "TTL of \"{}\" exceeded the effective max_ttl of \"{}\"; TTL value is capped accordingly",
-                go_duration(asked),
-                go_duration(max)
-            ));
-        }
-        let ttl = ttl.map(|ttl| if period.is_some() { ttl } else { ttl.min(max) });
         let display_name = match self.display_name.as_str() {
             "" => "token".to_owned(),
             name => format!("token-{name}"),
         };
+        let seconds = |duration: Option<Duration>| duration.map_or(0, |duration| duration.as_secs());
         TokenRecord {
             accessor: new_accessor(),
             policies,
@@ -206,14 +192,50 @@ impl CreateToken {
             display_name,
             metadata: self.meta.clone().map(|meta| meta.0).filter(|meta| !meta.is_empty()),
             created_ns: nanoseconds(call.now),
-            ttl_s: ttl.map_or(0, |ttl| ttl.as_secs()),
-            explicit_ttl_max_s: explicit_max.map_or(0, |ttl| ttl.as_secs()),
-            period_s: period.map_or(0, |ttl| ttl.as_secs()),
+            ttl_s: seconds(ttl),
+            explicit_ttl_max_s: seconds(life.explicit_max),
+            period_s: seconds(life.period),
             renewable: ttl.is_some() && self.renewable.unwrap_or(true),
             expires_ns: ttl.map(|ttl| nanoseconds(later(call.now, ttl))),
             renewed_ns: None,
             parent: (!self.no_parent).then_some(parent.id),
         }
+    }
+}
+
+/// How long a token is asked to live.
+struct Life {
+    ttl: Option<Duration>,
+    explicit_max: Option<Duration>,
+    period: Option<Duration>,
+}
+
+impl Life {
+    fn of(request: &CreateToken) -> Result<Self, Error> {
+        let read = |text: &str| match Ttl::parse(text) {
+            Ok(ttl) => Ok(Some(ttl).filter(|ttl| !ttl.is_zero())),
+            Err(text) => Err(Error::invalid(text)),
+        };
+        let ttl = read(&request.ttl)?.or(read(&request.lease)?);
+        Ok(Self { ttl, explicit_max: read(&request.explicit_max_ttl)?, period: read(&request.period)? })
+    }
+
+    /// What the token gets; `None` is for ever. A wish beyond the bounds is cut, with a warning.
+    fn granted(&self, is_root: bool, ttls: &Ttls, warnings: &mut Vec<String>) -> Option<Duration> {
+        if let Some(period) = self.period {
+            return Some(self.explicit_max.map_or(period, |max| period.min(max)));
+        }
+        if is_root && self.ttl.is_none() && self.explicit_max.is_none() {
+            return None;
+        }
+        let max = self.explicit_max.map_or(ttls.max, |explicit| explicit.min(ttls.max));
+        if let Some(asked) = self.ttl.filter(|asked| *asked > max) {
+            let (asked, max) = (go_duration(asked), go_duration(max));
+            warnings.push(format!(
+                "TTL of {asked:?} exceeded the effective max_ttl of {max:?}; TTL value is capped accordingly"
+            ));
+        }
+        Some(self.ttl.unwrap_or(ttls.default).min(max))
     }
 }
 

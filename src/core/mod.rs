@@ -162,6 +162,7 @@ impl Core {
                 let exists = || place.as_ref()?.exists(target, active, horizon);
                 gate::admit(&caller, target.row.access, request.op, &request.path, exists)?
             }
+            Err(Error::UnknownMethod) => return Err(Error::UnknownMethod),
             Err(_) => {
                 let caller = active.identify(request, horizon, now)?;
                 gate::admit(&caller, Access::Token, request.op, &request.path, || None)?

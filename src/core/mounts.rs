@@ -136,13 +136,18 @@ impl Mounts {
     }
 
     /// Changes what may be changed of a mount.
-    pub fn tune(&self, view: &View<'_>, path: &str, change_tune: impl FnOnce(&mut Tune)) -> Result<(), Error> {
+    pub fn tune(
+        &self,
+        view: &View<'_>,
+        path: &str,
+        change_tune: impl FnOnce(&mut Tune) -> Result<(), Error>,
+    ) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.at(path).ok_or(Error::NotFound)?;
         let record = record_path(old.entry.uuid);
         let found = view.get::<MountEntry>(&record)?.ok_or(Error::NotFound)?;
         let mut entry = found.value;
-        change_tune(&mut entry.tune);
+        change_tune(&mut entry.tune)?;
         let mut change = view.change();
         change.put(&record, &entry)?.expect(&record, &found.stamp);
         change.commit()?;

@@ -78,7 +78,7 @@ impl Pulse {
             since => left(since, limits.stall_time_max).ok_or("the answer was not taken")?,
         };
         // A head that begins right after this check is due `head_time_max` later: no deadline falls between two checks.
-        Ok(waiting.min(stalled).min(limits.head_time_max) + CLOCK_STEP)
+        Ok(waiting.min(stalled).min(limits.head_time_max).min(limits.idle_time_max) + CLOCK_STEP)
     }
 
     fn has_read(&self) {

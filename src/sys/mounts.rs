@@ -207,15 +207,8 @@ impl Endpoint for TuneMount {
             return Err(Error::invalid("'token_type' can only be modified on auth mounts"));
         }
         let active = core.unsealed()?;
-        let mount = active.mounts.at(&path).filter(|_| !path.starts_with(AUTH_PREFIX));
-        let mount =
-            mount.ok_or_else(|| Error::invalid(format!("tune of path {path:?} failed: no mount entry found")))?;
-        let mut tune = mount.entry.tune.clone();
-        if let Some(description) = self.description {
-            tune.description = description;
-        }
-        if let Some(options) = self.options {
-            tune.options.get_or_insert_default().extend(options.0);
+        if active.mounts.at(&path).is_none() || path.starts_with(AUTH_PREFIX) {
+            return Err(Error::invalid(format!("tune of path {path:?} failed: no mount entry found")));
         }
         let config = Config {
             default_lease_ttl: self.default_lease_ttl,
@@ -227,8 +220,13 @@ impl Endpoint for TuneMount {
             passthrough_request_headers: self.passthrough_request_headers,
             allowed_response_headers: self.allowed_response_headers,
         };
-        config.apply(&mut tune, &core.settings)?;
-        active.mounts.tune(&call.view()?, &path, |stored| *stored = tune)?;
+        active.mounts.tune(&call.view()?, &path, |tune| {
+            tune.description = self.description.unwrap_or(std::mem::take(&mut tune.description));
+            if let Some(options) = self.options {
+                tune.options.get_or_insert_default().extend(options.0);
+            }
+            config.apply(tune, &core.settings)
+        })?;
         Ok(Reply::nothing())
     }
 }

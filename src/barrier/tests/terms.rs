@@ -13,11 +13,17 @@ struct Watched {
     inner: Memory,
     states: Mutex<Vec<Pairs>>,
     broken: AtomicBool,
+    /// A key that is deleted as soon as somebody has read it.
+    fleeting: Mutex<Option<String>>,
 }
 
 impl Store for Watched {
     fn get(&self, key: &[u8]) -> Result<Read, storage::Error> {
-        self.inner.get(key)
+        let read = self.inner.get(key);
+        if let Some(key) = self.fleeting.lock().unwrap().take_if(|fleeting| fleeting.as_bytes() == key) {
+            self.inner.commit(Batch::new().delete(key))?;
+        }
+        read
     }
 
     fn list(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Listing, storage::Error> {
@@ -150,6 +156,13 @@ fn a_deleted_keyring_is_not_written_again() {
     let outcomes: Vec<_> = (0..6).map(|number| put(&scope, &number.to_string(), "text").is_ok()).collect();
     assert!(outcomes.contains(&false), "at the latest when its count is due");
     assert!(!dump(&*store).contains_key(&keyring_key(ONE)));
+
+    // The same, deleted in the middle of a change of its count.
+    let scope = create_scope(&barrier, TWO);
+    *store.fleeting.lock().unwrap() = Some(keyring_key(TWO));
+    let outcomes: Vec<_> = (0..6).map(|number| put(&scope, &number.to_string(), "text")).collect();
+    assert!(outcomes.iter().any(|outcome| matches!(outcome, Err(Error::Conflict))));
+    assert!(!dump(&*store).contains_key(&keyring_key(TWO)));
 }
 
 /// The invariant that everything else rests on: a crash at any instant leaves records that open, all of them.

@@ -164,8 +164,12 @@ fn mounts_are_there_again_after_a_restart() {
     let active = core.unsealed().unwrap();
     let horizon = Horizon::default();
     let view = active.platform.view(&horizon);
-    active.mounts.tune(&view, "transit/", |tune| tune.description = "ours".to_owned()).unwrap();
-    assert!(active.mounts.tune(&view, "none/", |_| {}).is_err());
+    let describe = |tune: &mut Tune| {
+        tune.description = "ours".to_owned();
+        Ok(())
+    };
+    active.mounts.tune(&view, "transit/", describe).unwrap();
+    assert!(active.mounts.tune(&view, "none/", |_| Ok(())).is_err());
 
     let core = restarted(&store);
     let again = at(&core, "transit/").unwrap();
@@ -185,7 +189,11 @@ fn tuning_keeps_the_data() {
     write(&at(&core, "transit/").unwrap().scope, "note").unwrap();
     let active = core.unsealed().unwrap();
     let horizon = Horizon::default();
-    active.mounts.tune(&active.platform.view(&horizon), "transit/", |tune| tune.force_no_cache = true).unwrap();
+    let never_cache = |tune: &mut Tune| {
+        tune.force_no_cache = true;
+        Ok(())
+    };
+    active.mounts.tune(&active.platform.view(&horizon), "transit/", never_cache).unwrap();
     let tuned = at(&core, "transit/").unwrap();
     assert!(tuned.entry.tune.force_no_cache && has(&tuned.scope, "note"));
 }

@@ -247,7 +247,6 @@ impl<'t> Members<'_, 't> {
         let (index, found) = (self.index, found.go_type());
         self.wrong.push(format!("'[{index}].{name}' expected type '{expected}', got unconvertible type '{found}'"));
     }
-
 }
 
 impl<'t> OnObject<'t> for &mut Members<'_, 't> {

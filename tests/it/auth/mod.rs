@@ -1,0 +1,3 @@
+//! `auth/`: what the recorded conformance cases do not show.
+
+mod token;

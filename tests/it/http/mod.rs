@@ -1,0 +1,10 @@
+//! The wire itself, below any endpoint.
+
+mod bodies;
+mod connections;
+mod h2;
+mod headers;
+mod limits;
+mod methods;
+mod paths;
+mod smuggling;

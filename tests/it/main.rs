@@ -1,0 +1,13 @@
+//! Coffer over the wire. Every test has a server of its own; the tree mirrors the URLs.
+
+mod auth;
+mod by_hand;
+mod client;
+mod every_route;
+mod golden;
+mod http;
+mod restart;
+mod server;
+mod stored;
+mod sys;
+mod transit;
