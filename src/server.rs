@@ -37,7 +37,7 @@ pub struct Limits {
     pub connections_max: usize,
     /// Connections from one address; others are closed at once.
     pub connections_per_address_max: usize,
-    /// Bytes of a request line with its headers.
+    /// Bytes of a request line with its headers. As much is read from a socket at a time, which large bodies feel.
     pub head_bytes_max: usize,
     /// From the first byte of a request, or from the beginning of its connection, to the end of its headers.
     pub head_time_max: Duration,
@@ -55,7 +55,7 @@ impl Default for Limits {
             http: http::Limits::default(),
             connections_max: 20_000,
             connections_per_address_max: 1024,
-            head_bytes_max: 64 << 10,
+            head_bytes_max: 128 << 10,
             head_time_max: Duration::from_secs(10),
             idle_time_max: Duration::from_mins(5),
             stall_time_max: Duration::from_secs(30),

@@ -38,6 +38,12 @@ pub struct Caller {
 #[serde(into = "String", try_from = "String")]
 pub struct Id([u8; 32]);
 
+/// A link of the chain from a token to those that it ends with.
+struct Maker {
+    id: Id,
+    accessor: Option<String>,
+}
+
 /// What is kept of a token. Times are in seconds since 1970, with nanoseconds where clients see them.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct TokenRecord {
@@ -57,6 +63,9 @@ pub struct TokenRecord {
     pub renewed_ns: Option<i64>,
     /// The token that made it, whose end is its own; `None` for orphans.
     pub parent: Option<Id>,
+    /// The parent's accessor: a token of the same name that is made later is not the parent.
+    #[serde(default)]
+    pub parent_accessor: Option<String>,
 }
 
 impl Stored for TokenRecord {
@@ -73,15 +82,17 @@ impl Tokens {
 
     /// Finds the caller whose token this is, unless it is unknown, revoked or expired, or one of its makers is.
     pub fn look_up(&self, view: &View<'_>, token: &Token, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
-        let mut caller = None;
-        let mut next = Some(self.id(token));
-        while let Some(id) = next {
-            let Some(link) = self.find(view, id)? else { return Ok(None) };
+        let mut caller: Option<Arc<Caller>> = None;
+        let mut next = Some(Maker { id: self.id(token), accessor: None });
+        while let Some(Maker { id, accessor }) = next {
+            let link = self.find(view, id)?;
+            let link = link.filter(|link| accessor.is_none_or(|accessor| accessor == link.record.accessor));
+            let Some(link) = link else { return Ok(None) };
             if link.record.expires_ns.is_some_and(|expires| expires <= nanoseconds(now)) {
                 self.revoke(view, &link)?;
                 return Ok(None);
             }
-            next = link.record.parent;
+            next = link.record.maker();
             caller.get_or_insert(link);
         }
         Ok(caller)
@@ -91,6 +102,7 @@ impl Tokens {
     pub fn create(&self, view: &View<'_>, token: &Token, record: TokenRecord) -> Result<Arc<Caller>, Error> {
         let id = self.id(token);
         let path = id.path();
+        self.refuse_too_deep(view, record.parent)?;
         let mut change = view.change();
         change.put(&path, &record)?.expect_absent(&path);
         change.put(&accessor_path(&record.accessor), &AccessorRecord { id })?;
@@ -102,6 +114,16 @@ impl Tokens {
             other => other.into(),
         })?;
         Ok(Arc::new(Caller::new(id, record)))
+    }
+
+    /// Every look-up walks the chain of makers, so that it has a limit.
+    fn refuse_too_deep(&self, view: &View<'_>, parent: Option<Id>) -> Result<(), Error> {
+        let mut next = parent;
+        for _ in 0..MAKERS_MAX {
+            let Some(id) = next else { return Ok(()) };
+            next = self.find(view, id)?.and_then(|link| link.record.parent);
+        }
+        Err(Error::invalid(format!("a token cannot have more than {MAKERS_MAX} tokens above it")))
     }
 
     /// Gives a token more time: until `expires`.
@@ -123,24 +145,35 @@ impl Tokens {
         Ok(())
     }
 
-    /// Ends a token, and with it all that were made with it: without their maker they are not found any more. Their own
-    /// records go after it, one by one.
+    /// Ends a token, and with it all that were made with it. Those go first: a crash in between leaves none without its
+    /// maker.
     pub fn revoke(&self, view: &View<'_>, caller: &Caller) -> Result<(), Error> {
-        let mut left = vec![caller.id];
-        while let Some(id) = left.pop() {
-            if let Some(found) = view.get::<TokenRecord>(&id.path())? {
-                let mut change = view.change();
+        let tree = Self::tree(view, caller.id)?;
+        for part in tree.rchunks(REVOKED_AT_ONCE) {
+            let mut change = view.change();
+            for id in part {
+                let Some(found) = view.get::<TokenRecord>(&id.path())? else { continue };
                 change.delete(&id.path()).delete(&accessor_path(&found.value.accessor));
                 if let Some(parent) = found.value.parent {
-                    change.delete(&child_path(parent, id));
+                    change.delete(&child_path(parent, *id));
                 }
-                change.commit()?;
             }
-            self.cache.remove(&id);
-            let children = view.list(&children_path(id), "", usize::MAX)?;
-            left.extend(children.iter().filter_map(|hex| Id::from_hex(hex)));
+            change.commit()?;
+            part.iter().for_each(|id| drop(self.cache.remove(id)));
         }
         Ok(())
+    }
+
+    /// A token and all that were made with it, makers before what they made.
+    fn tree(view: &View<'_>, root: Id) -> Result<Vec<Id>, Error> {
+        let mut tree = vec![root];
+        let mut seen = 0;
+        while let Some(id) = tree.get(seen).copied() {
+            let children = view.list(&children_path(id), "", usize::MAX)?;
+            tree.extend(children.iter().filter_map(|hex| Id::from_hex(hex)));
+            seen += 1;
+        }
+        Ok(tree)
     }
 
     fn id(&self, token: &Token) -> Id {
@@ -192,7 +225,12 @@ impl TokenRecord {
             expires_ns: None,
             renewed_ns: None,
             parent: None,
+            parent_accessor: None,
         }
+    }
+
+    fn maker(&self) -> Option<Maker> {
+        self.parent.map(|id| Maker { id, accessor: self.parent_accessor.clone() })
     }
 
     /// What is left of its life; zero for a token that never expires.
@@ -315,6 +353,10 @@ impl Stored for ChildRecord {
 
 const SALT_PATH: &str = "token/salt";
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
+/// Tokens above one token: its maker, the maker's maker, and so on.
+const MAKERS_MAX: usize = 64;
+/// Tokens that end in one commit; larger trees take several.
+const REVOKED_AT_ONCE: usize = 10_000;
 const TOKEN_LEN: usize = 24;
 const ACCESSOR_LEN: usize = 24;
 /// Callers kept in memory, about 1 KiB each.

@@ -199,6 +199,7 @@ impl CreateToken {
             expires_ns: ttl.map(|ttl| nanoseconds(later(call.now, ttl))),
             renewed_ns: None,
             parent: (!self.no_parent).then_some(parent.id),
+            parent_accessor: (!self.no_parent).then(|| parent.record.accessor.clone()),
         }
     }
 }

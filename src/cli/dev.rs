@@ -65,9 +65,7 @@ fn create_key(file: &Path) -> Result<UnsealKey, String> {
 pub(super) fn store_token(token: &Token) {
     let Some(home) = std::env::home_dir() else { return };
     let file = home.join(".vault-token");
-    if let Err(error) =
-        fs::remove_file(&file).or_else(absent_is_fine).and_then(|()| write_private(&file, token.expose()))
-    {
+    if let Err(error) = write_private(&file, token.expose()) {
         tracing::warn!(file = %file.display(), %error, "the root token could not be stored for the command line");
     }
 }
@@ -76,11 +74,15 @@ fn absent_is_fine(error: io::Error) -> io::Result<()> {
     if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
 }
 
-/// Writes a file that only its owner reads, and makes it durable, its name included.
+/// Writes a file that only its owner reads, whole or not at all, and makes it durable, its name included.
 fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(file)?;
+    let mut unfinished = file.as_os_str().to_owned();
+    unfinished.push(".unfinished");
+    fs::remove_file(&unfinished).or_else(absent_is_fine)?;
+    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
     open.write_all(text.as_bytes())?;
     open.sync_all()?;
+    fs::rename(&unfinished, file)?;
     let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
     File::open(parent)?.sync_all()
 }

@@ -332,8 +332,16 @@ impl Place {
 
     /// The store as sled sees it.
     fn open_raw(&self) -> ::sled::Db {
-        let _no_forks = FORKS.lock();
-        ::sled::Config::new().path(self.store().join("data")).segment_size(8 << 20).open().unwrap()
+        let config = ::sled::Config::new().path(self.store().join("data")).segment_size(8 << 20);
+        // A thread of the sled that was just closed may hold its lock for a moment more.
+        for _ in 0..1000 {
+            let _no_forks = FORKS.lock();
+            if let Ok(db) = config.open() {
+                return db;
+            }
+            thread::yield_now();
+        }
+        config.open().unwrap()
     }
 }
 

@@ -1,0 +1,49 @@
+//! The kinds of register that clients write to. One more kind is one more file and one more row.
+
+use crate::random::Rng;
+use crate::session::{Gone, Session};
+
+mod keys;
+mod mounts;
+mod tokens;
+
+pub(crate) use keys::CANARY;
+
+/// Something that the server keeps, and that one client alone changes.
+pub(crate) trait Register: Send {
+    /// One use or change, of the client's choice. The last [`check`](Self::check) was complete.
+    fn act(&mut self, session: &mut Session<'_>, rng: &mut Rng) -> Result<(), Gone>;
+
+    /// Reads everything back, tells the session what does not hold, and settles what was left open.
+    fn check(&mut self, session: &mut Session<'_>) -> Result<(), Gone>;
+
+    /// Whether it was deleted, so that it only has to stay away.
+    fn is_over(&self) -> bool;
+}
+
+pub(crate) struct Kind {
+    /// How many of 100 new registers are of this kind.
+    share: u64,
+    begin: fn(&str, &mut Rng) -> Box<dyn Register>,
+}
+
+/// The shares add up to 100.
+const KINDS: &[Kind] = &[
+    Kind { share: 60, begin: |name, _| Box::new(keys::Key::new(name)) },
+    Kind { share: 25, begin: |name, rng| Box::new(tokens::Family::new(name, rng)) },
+    Kind { share: 15, begin: |name, _| Box::new(mounts::Mount::new(name)) },
+];
+
+/// A new register of any kind, with a name that no other has.
+pub(crate) fn begin(name: &str, rng: &mut Rng) -> Box<dyn Register> {
+    let mut left = rng.between(1, 100);
+    let kind = KINDS.iter().find(|kind| {
+        let here = left <= kind.share;
+        left = left.saturating_sub(kind.share);
+        here
+    });
+    (kind.expect("the shares add up to 100").begin)(name, rng)
+}
+
+/// Where the transit keys of all clients are.
+pub(crate) const TRANSIT: &str = "transit";
