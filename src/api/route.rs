@@ -205,14 +205,14 @@ fn fit<'p>(parts: &[Part], rest: Option<&'p str>, captures: &mut Vec<(&'static s
     fits
 }
 
-/// The rest takes as much as the parts behind it, all literals, leave.
+/// The rest takes as much as the parts behind it, all literals, leave. Behind those a slash changes nothing.
 fn fit_rest<'p>(
     name: &'static str,
     parts: &[Part],
     rest: &'p str,
     captures: &mut Vec<(&'static str, &'p str)>,
 ) -> bool {
-    let mut text = rest;
+    let mut text = if parts.is_empty() { rest } else { rest.strip_suffix('/').unwrap_or(rest) };
     for part in parts.iter().rev() {
         let Part::Literal(literal) = part else { return false };
         let Some(shorter) = text.strip_suffix(literal).and_then(|text| text.strip_suffix('/')) else { return false };

@@ -67,6 +67,11 @@ fn one_line(error: &clap::Error) -> String {
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()
         }
+        (ErrorKind::ValueValidation, Some(arg), _) => {
+            let why = std::error::Error::source(error).map_or_else(|| "wrong value".to_owned(), ToString::to_string);
+            format!("{arg}: {why}")
+        }
+        (ErrorKind::InvalidValue, Some(arg), _) => format!("{arg} needs a value{hint}"),
         (_, Some(arg), _) => format!("{arg}: {}{hint}", error.kind().as_str().unwrap_or("wrong")),
         _ => error.to_string().lines().next().unwrap_or("wrong arguments").to_owned(),
     }

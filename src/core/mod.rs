@@ -152,9 +152,11 @@ impl Core {
         let now = self.clock.now();
         let place = self.place_in(active, &request.path);
         let found = place.as_ref().ok_or_else(|| Error::NoMount(request.path.clone())).and_then(|p| p.find(request.op));
-        if let (Ok(target), false) = (&found, request.help) {
-            manner.shape = target.row.shape;
-        }
+        manner.shape = match &found {
+            _ if request.help => Shape::Bare,
+            Ok(target) => target.row.shape,
+            Err(_) => Shape::Enveloped,
+        };
         let admitted = match &found {
             Ok(Target { row: Row { access: access @ Access::Open, .. }, .. }) => gate::admit_anyone(*access)?,
             Ok(target) => {

@@ -156,7 +156,7 @@ fn every_row_is_described() {
     for (mount, row) in rows() {
         let at = format!("{mount}{}", row.path);
         let path = row.path.split('/').map(filled).collect::<Vec<_>>().join("/");
-        let help = server.get(&format!("{mount}{path}?help=1")).text_of("help");
+        let help = server.get(&format!("{mount}{path}?help=1")).json()["help"].as_str().unwrap().to_owned();
         let described = help.lines().skip_while(|line| *line != format!("{} {}", row.op.name(), row.path)).nth(1);
         assert!(described.is_some_and(|text| text.trim().len() > 10), "help on {} {at} says {help}", row.op.name());
 
