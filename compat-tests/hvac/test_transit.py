@@ -28,13 +28,14 @@ class Keys(TransitTest):
     def test_configuration_is_kept(self):
         name = self.new_key()
         self.transit("rotate_key", name)
-        self.transit("update_key_configuration", name, min_decryption_version=2, min_encryption_version=2,
+        self.transit("rotate_key", name)
+        self.transit("update_key_configuration", name, min_decryption_version=2, min_encryption_version=3,
                      deletion_allowed=True, exportable=True, auto_rotate_period="24h")
         key = self.transit("read_key", name)
-        self.assertEqual((key["min_decryption_version"], key["min_encryption_version"]), (2, 2))
+        self.assertEqual((key["min_decryption_version"], key["min_encryption_version"]), (2, 3))
         self.assertEqual(key["auto_rotate_period"], 86400)
         self.assertTrue(key["deletion_allowed"] and key["exportable"])
-        self.assertEqual(list(key["keys"]), ["2"])
+        self.assertEqual(list(key["keys"]), ["2", "3"])
 
     def test_rotation_keeps_old_ciphertexts_readable_until_the_floor_rises(self):
         name = self.new_key()
@@ -51,7 +52,8 @@ class Keys(TransitTest):
     def test_trimmed_versions_are_gone(self):
         name = self.new_key()
         self.transit("rotate_key", name)
-        self.transit("update_key_configuration", name, min_decryption_version=2, min_encryption_version=2)
+        self.transit("rotate_key", name)
+        self.transit("update_key_configuration", name, min_decryption_version=2, min_encryption_version=3)
         self.transit("trim_key", name, min_version=2)
         self.assertEqual(self.transit("read_key", name)["min_available_version"], 2)
 

@@ -159,7 +159,9 @@ impl Tokens {
                 }
             }
             change.commit()?;
-            part.iter().for_each(|id| drop(self.cache.remove(id)));
+            for id in part {
+                self.cache.remove(id);
+            }
         }
         Ok(())
     }

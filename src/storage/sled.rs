@@ -16,6 +16,8 @@ use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::thread;
+use std::time::Duration;
 
 use super::batch::Changes;
 use super::commit::Raw;
@@ -52,7 +54,7 @@ impl Sled {
             .segment_size(SEGMENT_BYTES)
             .cache_capacity(CACHE_BYTES_MAX as u64)
             .flush_every_ms(Some(CLEAN_EVERY_MS));
-        let database = match catch_unwind(AssertUnwindSafe(|| config.open())) {
+        let database = match catch_unwind(AssertUnwindSafe(|| open_unlocked(&config))) {
             Ok(Ok(database)) => database,
             Ok(Err(error)) => return Err(directory.damaged(error.to_string())),
             Err(_) => return Err(directory.damaged("sled panicked over its files")),
@@ -123,6 +125,20 @@ impl Sled {
 
 /// Keys and values as sled gets them.
 type Writes = Vec<(Vec<u8>, Option<Vec<u8>>)>;
+
+/// Opens the database. Our own lock on the directory says that no other process has it; if sled's lock is taken all the
+/// same, a thread of a store that this process has just closed still holds it, and will not for long.
+fn open_unlocked(config: &::sled::Config) -> Result<::sled::Db, ::sled::Error> {
+    let mut tries = LOCK_TRIES;
+    loop {
+        match config.open() {
+            // So sled reports its lock; the operating system's own errors have other kinds.
+            Err(::sled::Error::Io(error)) if tries > 0 && error.kind() == ErrorKind::Other => tries -= 1,
+            outcome => return outcome,
+        }
+        thread::sleep(LOCK_PAUSE);
+    }
+}
 
 impl Raw for Sled {
     fn get(&self, key: &[u8]) -> Result<Option<Vec<u8>>, Error> {
@@ -219,3 +235,7 @@ const SEGMENT_BYTES: usize = 8 << 20;
 /// The thread behind this is the only one that cleans segments: without it, 2.7 times the live bytes became 4.7. Its own
 /// syncs come on top of ours and did no harm in any simulated power cut.
 const CLEAN_EVERY_MS: u64 = 500;
+
+/// How long sled's lock is waited for, about a second.
+const LOCK_TRIES: usize = 100;
+const LOCK_PAUSE: Duration = Duration::from_millis(10);
