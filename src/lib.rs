@@ -16,14 +16,14 @@
 //! | `clock`, `entropy` | ask the operating system for the time and for randomness | `crypto` |
 //! | `storage` | keeps ordered byte pairs durably | nothing |
 //! | `barrier` | makes storage unreadable without the right keys, and hands out scoped views | `crypto`, `entropy`, `storage` |
-//! | `api` | names what a request, a reply, an error and a row are | the error type of `barrier`, `access::tokens` in a doc link |
+//! | `api` | names what a request, a reply, an error and a row are | `crypto`, and the error types of `barrier` and `storage` |
 //! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy` |
-//! | `engine` | says what an engine is made of | `api`, `access`, `barrier`, `clock` |
-//! | `secrets`, `auth` | do the work of one mount | `engine` and what it may import, `crypto`, `entropy` |
-//! | `core` | holds the mounts and runs one request through them, in order | all above |
-//! | `sys` | lets an operator see and change the core | all above |
-//! | `http` | speaks HTTP and Vault's JSON | `api`, `core`, `entropy` |
-//! | `server`, `telemetry`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, and `storage` to open a store |
+//! | `engine` | says what an engine is made of | all above but `storage` |
+//! | `secrets`, `auth` | do the work of one mount | `engine` and what it may import; `access` only `auth` |
+//! | `core` | holds the mounts and runs one request through them, in order | all above, `sys`, of `storage` only what is waited for |
+//! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access` |
+//! | `http` | speaks HTTP and Vault's JSON | `api`, `core`, `crypto`, `clock`, `entropy` |
+//! | `server`, `telemetry`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
 //!
 //! # The laws
 //!

@@ -78,7 +78,7 @@ impl Endpoint for Encrypt {
         };
         let mut result =
             Object::with_capacity(RESULT_BYTES + base64::encoded_len(draft.contents().len() + NONCE_LEN_MAX + TAG_LEN));
-        Desk::with_draft(draft).encrypt_draft(&loaded.key, &item, &mut result)?;
+        Desk::with_draft(draft).encrypt_taken_up(&loaded.key, &item, &mut result)?;
         Ok(Reply::json(result.finish()))
     }
 }
@@ -266,6 +266,12 @@ impl Desk {
 
     fn encrypt(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
         self.take_up(item.text.as_deref().unwrap_or_default()).map_err(corrupt)?;
+        self.encrypt_taken_up(key, item, result)
+    }
+
+    /// As `encrypt`, of a plaintext that the draft holds already.
+    fn encrypt_taken_up(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
+        decode(&item.context, &mut self.context).map_err(corrupt)?;
         self.encrypt_draft(key, item, result)
     }
 
@@ -280,8 +286,8 @@ impl Desk {
         self.encrypt_draft(key, item, result)
     }
 
+    /// Encrypts the draft under the context that was decoded last.
     fn encrypt_draft(&mut self, key: &Key, item: &Item<'_>, result: &mut Object) -> Result<(), Error> {
-        decode(&item.context, &mut self.context).map_err(corrupt)?;
         let version = key.for_encryption(item.key_version)?;
         let working = version.with_context(&self.context)?;
         decode_aad(&item.associated_data, &mut self.aad)?;
