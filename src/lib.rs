@@ -30,7 +30,7 @@
 //! Types, lints or `tests/tidy.rs` enforce them.
 //!
 //! 1. Only `http/` and `server.rs` know hyper. Only `storage/` knows sled and redb. Only `barrier/` calls `Store`.
-//! 2. `crypto/` is pure: randomness and time are arguments.
+//! 2. `crypto/` is pure: randomness and time are arguments; only what RSA and the curves need of randomness, AWS-LC draws.
 //! 3. No `async` outside `http/`, `server.rs`, `main.rs`, `telemetry.rs` and `cli/`.
 //! 4. Every endpoint is a row; nothing else routes. A missing operation on a known path is 405, an unknown path 404, decided
 //!    in one place.
@@ -41,7 +41,7 @@
 //! 9. Wire structs are never stored structs; stored ones carry a version, and old bytes still open.
 //! 10. Input cannot panic: no unwrap, indexing or unchecked cast on input.
 //! 11. Every queue, body, list, batch, cache and count has a limit with a name.
-//! 12. No `unsafe`.
+//! 12. No `unsafe`, but in `crypto/lc.rs`, which calls AWS-LC and gives every reason.
 //! 13. Files have at most 500 lines, functions at most 70, and the first line says what the file is for.
 //!
 //! # Adding an endpoint, adding an engine

@@ -27,6 +27,17 @@ pub enum Hash {
 }
 
 impl Hash {
+    /// Bytes of a digest.
+    pub const fn digest_len(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha2_224 | Self::Sha3_224 => 28,
+            Self::Sha2_256 | Self::Sha3_256 => 32,
+            Self::Sha2_384 | Self::Sha3_384 => 48,
+            Self::Sha2_512 | Self::Sha3_512 => 64,
+        }
+    }
+
     /// `Hash(message)`.
     pub fn digest(self, message: &[u8]) -> Vec<u8> {
         let algorithm = match self {
@@ -41,5 +52,16 @@ impl Hash {
             Self::Sha3_512 => &digest::SHA3_512,
         };
         digest::digest(algorithm, message).as_ref().to_vec()
+    }
+
+    /// Bytes of a digest.
+    pub const fn output_len(self) -> usize {
+        match self {
+            Self::Sha1 => 20,
+            Self::Sha2_224 | Self::Sha3_224 => 28,
+            Self::Sha2_256 | Self::Sha3_256 => 32,
+            Self::Sha2_384 | Self::Sha3_384 => 48,
+            Self::Sha2_512 | Self::Sha3_512 => 64,
+        }
     }
 }

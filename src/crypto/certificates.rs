@@ -1,0 +1,151 @@
+//! Certificate requests (PKCS#10, RFC 2986) and certificates (X.509, RFC 5280), as far as they concern a key. Knows no
+//! private keys: what is to be signed goes out and the signature comes in. Verifies no signatures and no dates.
+
+use der::asn1::{AnyRef, BitString};
+use der::oid::ObjectIdentifier;
+use der::{Decode, Encode};
+use x509_cert::ext::pkix::BasicConstraints;
+use x509_cert::request::{CertReq, CertReqInfo, Version};
+use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
+
+use super::containers::{EC_PUBLIC_KEY, ED25519, Error, PublicKey, RSA_ENCRYPTION, ml_dsa_oid, pem};
+use super::ecdsa::Curve;
+use super::hash::Hash;
+
+/// A certificate request that is not signed yet.
+pub struct Request {
+    info: CertReqInfo,
+    to_be_signed: Vec<u8>,
+    algorithm: AlgorithmIdentifierOwned,
+    hash: Option<Hash>,
+}
+
+impl Request {
+    /// A request for `public`.
+    ///
+    /// `template` is another request in DER: its subject, extensions and other attributes are taken over unchanged,
+    /// nothing else is. Without one the request has an empty subject and no attributes.
+    pub fn new(template: Option<&[u8]>, public: &PublicKey) -> Result<Self, Error> {
+        let public_key = SubjectPublicKeyInfoOwned::from_der(&public.to_spki()?)?;
+        let template = template.map(CertReq::from_der).transpose()?.map(|template| template.info);
+        let (subject, attributes) = template.map(|info| (info.subject, info.attributes)).unwrap_or_default();
+        let info = CertReqInfo { version: Version::V1, subject, public_key, attributes };
+        let (algorithm, hash) = signature_algorithm(public);
+        Ok(Self { to_be_signed: info.to_der()?, info, algorithm, hash })
+    }
+
+    /// What the signature is over: the `CertificationRequestInfo`, in DER.
+    pub fn to_be_signed(&self) -> &[u8] {
+        &self.to_be_signed
+    }
+
+    /// How that is hashed before it is signed: PKCS#1 v1.5 with RSA, DER with ECDSA. `None` if the algorithm hashes by
+    /// itself.
+    pub fn hash(&self) -> Option<Hash> {
+        self.hash
+    }
+
+    /// The signed request, in DER.
+    pub fn signed(self, signature: &[u8]) -> Result<Vec<u8>, Error> {
+        let signature = BitString::from_bytes(signature)?;
+        Ok(CertReq { info: self.info, algorithm: self.algorithm, signature }.to_der()?)
+    }
+}
+
+/// The algorithm with which a key signs requests: RFC 4055, RFC 5758, RFC 8410 and RFC 9881.
+fn signature_algorithm(public: &PublicKey) -> (AlgorithmIdentifierOwned, Option<Hash>) {
+    let (oid, hash) = match public {
+        PublicKey::Rsa(_) => (SHA256_WITH_RSA, Some(Hash::Sha2_256)),
+        PublicKey::Ecdsa(Curve::P256, _) => (ECDSA_WITH_SHA256, Some(Hash::Sha2_256)),
+        PublicKey::Ecdsa(Curve::P384, _) => (ECDSA_WITH_SHA384, Some(Hash::Sha2_384)),
+        PublicKey::Ecdsa(Curve::P521, _) => (ECDSA_WITH_SHA512, Some(Hash::Sha2_512)),
+        PublicKey::Ed25519(_) => (ED25519, None),
+        PublicKey::MlDsa(set, _) => (ml_dsa_oid(*set), None),
+    };
+    let parameters = matches!(public, PublicKey::Rsa(_)).then(|| AnyRef::NULL.into());
+    (AlgorithmIdentifierOwned { oid, parameters }, hash)
+}
+
+/// A certificate, with what it says of its key.
+#[derive(Clone)]
+pub struct Certificate {
+    der: Vec<u8>,
+    key: SubjectPublicKeyInfoOwned,
+    is_ca: bool,
+}
+
+impl Certificate {
+    /// Reads one certificate.
+    pub fn from_der(der: Vec<u8>) -> Result<Self, Error> {
+        let malformed = Error::Malformed("x509: malformed certificate");
+        let certificate = x509_cert::Certificate::from_der(&der).map_err(|_| malformed)?;
+        let certificate = certificate.tbs_certificate();
+        let constraints = certificate
+            .get_extension::<BasicConstraints>()
+            .map_err(|_| Error::Malformed("x509: invalid basic constraints"))?;
+        let is_ca = constraints.is_some_and(|(_, constraints)| constraints.ca);
+        let key = certificate.subject_public_key_info().clone();
+        Ok(Self { der, key, is_ca })
+    }
+
+    /// Reads all certificates of a PEM text. Blocks with other labels are skipped; text behind the last block is an error.
+    pub fn chain(text: &str) -> Result<Vec<Self>, Error> {
+        let mut chain = Vec::new();
+        let mut rest = text;
+        while !rest.trim_ascii().is_empty() {
+            let (block, behind) = pem::decode(rest).ok_or(Error::NotPem)?;
+            if matches!(&*block.label, "CERTIFICATE" | "X509 CERTIFICATE") {
+                chain.push(Self::from_der(block.contents)?);
+            }
+            rest = behind;
+        }
+        Ok(chain)
+    }
+
+    /// The bytes that were read.
+    pub fn as_der(&self) -> &[u8] {
+        &self.der
+    }
+
+    /// The bytes that were read.
+    pub fn into_der(self) -> Vec<u8> {
+        self.der
+    }
+
+    /// Whether its basic constraints say that it may certify others.
+    pub fn is_ca(&self) -> bool {
+        self.is_ca
+    }
+
+    /// The key that it certifies; an error if the key is of a kind that [`PublicKey`] has not.
+    pub fn public_key(&self) -> Result<PublicKey, Error> {
+        PublicKey::from_spki(&self.key.to_der()?)
+    }
+
+    /// What Go calls the algorithm of the key.
+    pub fn algorithm_name(&self) -> &'static str {
+        match self.key.algorithm.oid {
+            RSA_ENCRYPTION => "RSA",
+            DSA => "DSA",
+            EC_PUBLIC_KEY => "ECDSA",
+            ED25519 => "Ed25519",
+            _ => "0",
+        }
+    }
+}
+
+/// Certificates in PEM, with a newline between two of them and none at the end.
+pub fn chain_to_pem<'c>(chain: impl IntoIterator<Item = &'c [u8]>) -> Result<String, Error> {
+    let mut text = String::new();
+    for der in chain {
+        text.push_str(&pem::encode("CERTIFICATE", der)?);
+    }
+    text.truncate(text.trim_ascii_end().len());
+    Ok(text)
+}
+
+const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
+const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
+const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
+const ECDSA_WITH_SHA512: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.4");
+const DSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10040.4.1");
