@@ -197,6 +197,11 @@ impl<E: ?Sized + 'static> Rows<E> {
 /// An engine type.
 pub trait Engine: Send + Sync + Sized + 'static {
     const ROUTES: &'static [&'static [Route<Self>]];
+
+    /// Work that time brings. Called about once a second, on a thread that may block.
+    fn tick(&self, _view: &View<'_>, _now: Timestamp) -> Result<(), Error> {
+        Ok(())
+    }
 }
 
 /// An engine together with its rows, its type forgotten: what a mount holds.
@@ -206,6 +211,8 @@ pub trait Backend: Send + Sync {
     /// See [`Route::exists`].
     fn exists(&self, target: &Target<'_>, view: &View<'_>) -> Option<Result<bool, Error>>;
     fn run(&self, route: usize, call: &Call<'_>) -> Result<Reply, Error>;
+    /// See [`Engine::tick`].
+    fn tick(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error>;
     /// All rows, for help and documentation.
     fn rows(&self) -> Vec<&'static Row>;
 }
@@ -223,7 +230,7 @@ pub struct Served<E: 'static> {
     pub engine: Arc<E>,
 }
 
-impl<E: Send + Sync + 'static> Backend for Served<E> {
+impl<E: Engine> Backend for Served<E> {
     fn find<'p>(&self, op: Op, path: &'p str) -> Result<Target<'p>, Error> {
         self.rows.find(op, path)
     }
@@ -236,6 +243,10 @@ impl<E: Send + Sync + 'static> Backend for Served<E> {
     fn run(&self, route: usize, call: &Call<'_>) -> Result<Reply, Error> {
         let route = self.rows.route(route).ok_or(Error::UnsupportedPath)?;
         (route.run)(&self.engine, call)
+    }
+
+    fn tick(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error> {
+        self.engine.tick(view, now)
     }
 
     fn rows(&self) -> Vec<&'static Row> {

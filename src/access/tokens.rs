@@ -13,7 +13,7 @@ use zeroize::Zeroizing;
 
 use super::acl::{Acl, ROOT_POLICY};
 use crate::api::{Error, Token};
-use crate::barrier::{self, Stored, StoredSecret, View};
+use crate::barrier::{self, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::random::Random;
@@ -306,7 +306,7 @@ fn random_word(len: usize) -> Zeroizing<String> {
 fn create_salt(view: &View<'_>) -> Result<Salt, Error> {
     let mut bytes = Zeroizing::new(vec![0; 32]);
     Entropy.fill(&mut bytes);
-    let salt = Salt(StoredSecret(bytes));
+    let salt = Salt(StoredBytes(bytes));
     let mut change = view.change();
     change.put(SALT_PATH, &salt)?.expect_absent(SALT_PATH);
     change.commit()?;
@@ -331,7 +331,7 @@ fn child_path(parent: Id, child: Id) -> String {
 }
 
 #[derive(Serialize, Deserialize)]
-struct Salt(StoredSecret);
+struct Salt(StoredBytes);
 
 impl Stored for Salt {
     const VERSION: u8 = 1;

@@ -8,7 +8,7 @@
 use std::sync::LazyLock;
 
 use base64::Engine;
-use base64::engine::{GeneralPurposeConfig, Simd};
+use base64::engine::{DecodePaddingMode, GeneralPurposeConfig, Simd};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
@@ -47,6 +47,16 @@ pub fn encode_into(bytes: &[u8], out: &mut Vec<u8>) {
 /// The text of `bytes`.
 pub fn encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
+}
+
+/// The text of `bytes` in the URL-safe alphabet without padding (RFC 4648 section 5), as JWS has it.
+pub fn encode_url(bytes: &[u8]) -> String {
+    URL_SAFE.encode(bytes)
+}
+
+/// Decodes a text in the URL-safe alphabet without padding; `None` if it is not one.
+pub fn decode_url(text: &str) -> Option<Vec<u8>> {
+    URL_SAFE.decode(&*without_line_breaks(text)).ok()
 }
 
 /// Bytes of the text of `len` bytes.
@@ -91,6 +101,14 @@ fn place_of_error(text: &[u8]) -> usize {
 
 static STANDARD: LazyLock<Simd> =
     LazyLock::new(|| Simd::standard(GeneralPurposeConfig::new().with_decode_allow_trailing_bits(true)));
+
+static URL_SAFE: LazyLock<Simd> = LazyLock::new(|| {
+    let config = GeneralPurposeConfig::new()
+        .with_encode_padding(false)
+        .with_decode_padding_mode(DecodePaddingMode::RequireNone)
+        .with_decode_allow_trailing_bits(true);
+    Simd::url_safe(config)
+});
 
 #[cfg(test)]
 mod tests {

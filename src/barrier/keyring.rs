@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::record::{self, damaged};
-use super::view::{Stored, StoredSecret, decode, encode};
+use super::view::{Stored, StoredBytes, decode, encode};
 use super::{Error, PLATFORM_KEYRING_KEY};
 use crate::crypto::random::Random;
 use crate::crypto::record::RecordKey;
@@ -211,7 +211,7 @@ impl Term {
     }
 
     fn to_stored(&self) -> StoredTerm {
-        let key = StoredSecret(Zeroizing::new(self.material.expose().to_vec()));
+        let key = StoredBytes(Zeroizing::new(self.material.expose().to_vec()));
         let uses_reserved = self.uses_reserved.load(Ordering::Acquire);
         StoredTerm { id: self.id, uses_reserved, protector: Protector::Platform { key } }
     }
@@ -240,7 +240,7 @@ struct StoredTerm {
 #[serde(rename_all = "snake_case")]
 enum Protector {
     /// The encryption of the keyring's own record is the wrapping.
-    Platform { key: StoredSecret },
+    Platform { key: StoredBytes },
 }
 
 /// The root key encrypts nothing but the platform keyring; its records name this term.

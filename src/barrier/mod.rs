@@ -27,7 +27,7 @@ mod record;
 mod view;
 
 use keyring::{Keyring, Limits};
-pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredSecret, View};
+pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredBytes, View};
 
 /// The 256-bit key at the top. Whoever holds it and the store reads everything that the platform protects.
 pub type RootKey = Secret<[u8; 32]>;

@@ -191,18 +191,19 @@ pub(super) fn decode<T: Stored>(path: &str, plaintext: &[u8]) -> Result<T, Error
     serde_json::from_slice(json).map_err(|_| damaged(path, "its content is not what it should be"))
 }
 
-/// Secret bytes inside a stored type, as base64. They are only ever written into a plaintext that is encrypted next.
-#[derive(Clone)]
-pub struct StoredSecret(pub Zeroizing<Vec<u8>>);
+/// Bytes inside a stored type, as base64; wiped when dropped, as they may be secret. They are only ever written into a
+/// plaintext that is encrypted next.
+#[derive(Clone, Default)]
+pub struct StoredBytes(pub Zeroizing<Vec<u8>>);
 
-impl Serialize for StoredSecret {
+impl Serialize for StoredBytes {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         let text = Zeroizing::new(STANDARD.encode(&self.0));
         serializer.serialize_str(&text)
     }
 }
 
-impl<'de> Deserialize<'de> for StoredSecret {
+impl<'de> Deserialize<'de> for StoredBytes {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text = <&str>::deserialize(deserializer)?;
         STANDARD.decode(text).map(|bytes| Self(Zeroizing::new(bytes))).map_err(|_| de::Error::custom("not base64"))

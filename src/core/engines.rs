@@ -50,12 +50,12 @@ mod tests {
     use crate::api::Op;
     use crate::api::route::{Match, Row, Table};
     use crate::auth::token::TokenAuth;
-    use crate::sys;
+    use crate::core::Core;
 
     /// The rows of every engine, by its name.
     fn tables() -> [(&'static str, Vec<&'static Row>); 3] {
         [
-            ("sys", Rows::new(sys::ROUTES).rows()),
+            ("sys", Rows::new(Core::ROUTES).rows()),
             ("token", Rows::new(TokenAuth::ROUTES).rows()),
             ("transit", Rows::new(Transit::ROUTES).rows()),
         ]

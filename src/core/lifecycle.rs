@@ -10,7 +10,7 @@ use super::{Active, Core, new_uuid};
 use crate::access::Tokens;
 use crate::access::tokens::{TokenRecord, new_token};
 use crate::api::{Error, Token};
-use crate::barrier::{Horizon, RootKey, Stored, StoredSecret, Unsealed, View};
+use crate::barrier::{Horizon, RootKey, Stored, StoredBytes, Unsealed, View};
 use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::entropy::Entropy;
@@ -77,7 +77,7 @@ impl Core {
             active.tokens.create(&view, &token, record)?;
         }
         let mut change = view.change();
-        change.put(DEV_TOKEN_PATH, &DevToken(StoredSecret(token.expose().as_bytes().to_vec().into())))?;
+        change.put(DEV_TOKEN_PATH, &DevToken(StoredBytes(token.expose().as_bytes().to_vec().into())))?;
         change.commit()?;
         active.barrier.durable(horizon.seq()).wait();
         Ok(token)
@@ -98,7 +98,7 @@ fn open_cluster(view: &View<'_>) -> Result<Cluster, Error> {
 
 /// The root token of a dev server, so that its next start has the same.
 #[derive(Serialize, Deserialize)]
-struct DevToken(StoredSecret);
+struct DevToken(StoredBytes);
 
 impl Stored for DevToken {
     const VERSION: u8 = 1;

@@ -12,9 +12,8 @@ use crate::api::route::{Access, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Backend, Call, Rows, Served, Target};
+use crate::engine::{Backend, Call, Engine, Rows, Served, Target};
 use crate::storage::{Durable, Seq};
-use crate::sys;
 
 pub mod catalog;
 mod engines;
@@ -104,7 +103,7 @@ impl Core {
             clock,
             sealed,
             active: RwLock::new(None),
-            sys_rows: Arc::new(Rows::new(sys::ROUTES)),
+            sys_rows: Arc::new(Rows::new(Self::ROUTES)),
         })
     }
 
@@ -192,6 +191,12 @@ impl Core {
         let Some(active) = self.active() else { return };
         if let Err(error) = Mounts::purge_removed(&active) {
             tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
+        }
+        for mount in active.mounts.secrets() {
+            let horizon = Horizon::default();
+            if let Err(error) = mount.backend.tick(&mount.scope.view(&horizon), self.clock.now()) {
+                tracing::error!(mount = mount.entry.path, %error, "the regular work of a mount failed; it will be tried again");
+            }
         }
     }
 

@@ -7,11 +7,10 @@ pub mod status;
 pub mod ui;
 
 use crate::core::Core;
-use crate::engine::{Route, delete, read, write};
+use crate::engine::{Engine, Route, delete, read, write};
 
-/// All endpoints under `sys/`.
 #[rustfmt::skip]
-pub const ROUTES: &[&[Route<Core>]] = &[&[
+const ROUTES: &[Route<Core>] = &[
     read::<health::Health>            ("health").open().while_sealed().bare(),
     read::<status::SealStatus>        ("seal-status").open().while_sealed().bare(),
     read::<status::Initialised>       ("init").open().while_sealed().bare(),
@@ -25,4 +24,9 @@ pub const ROUTES: &[&[Route<Core>]] = &[&[
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),
-]];
+];
+
+/// All endpoints under `sys/`.
+impl Engine for Core {
+    const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES];
+}

@@ -13,8 +13,9 @@ use quick_cache::sync::{Cache, GuardResult};
 use quick_cache::{Equivalent, Weighter};
 use uuid::Uuid;
 
-use super::key::Key;
+use super::key::{Key, Version};
 use super::store::Loaded;
+use super::uses::Counters;
 use crate::api::Error;
 
 /// Loaded keys of all mounts.
@@ -22,13 +23,18 @@ pub struct KeyCache {
     keys: Cache<Place, Arc<Loaded>, Weight>,
     /// How often a mount was forgotten.
     forgotten: AtomicU64,
+    counters: Counters,
 }
 
 impl KeyCache {
     /// A cache that holds keys of about `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> Self {
         let estimated_keys = usize::try_from(bytes_max / KEY_BYTES_USUAL).unwrap_or(usize::MAX);
-        Self { keys: Cache::with_weighter(estimated_keys, bytes_max, Weight), forgotten: AtomicU64::new(0) }
+        Self {
+            keys: Cache::with_weighter(estimated_keys, bytes_max, Weight),
+            forgotten: AtomicU64::new(0),
+            counters: Counters::new(),
+        }
     }
 
     /// Drops all keys of a mount, and wipes those that no request is using.
@@ -67,7 +73,10 @@ impl KeyCache {
             GuardResult::Timeout => None,
         };
         let forgotten = self.forgotten.load(Ordering::SeqCst);
-        let Some(loaded) = load()?.map(Arc::new) else { return Ok(None) };
+        let Some(mut loaded) = load()? else { return Ok(None) };
+        let id = loaded.key.policy.id.clone();
+        loaded.key.count_with(|version| self.counters.of(&id, version));
+        let loaded = Arc::new(loaded);
         if let Some(guard) = guard {
             // An error says that the key was changed meanwhile, and is not kept.
             let _ = guard.insert(loaded.clone());
@@ -110,20 +119,20 @@ impl Weighter<Place, Arc<Loaded>> for Weight {
 }
 
 fn weight(name_len: usize, key: &Key) -> u64 {
-    let bytes = size_of::<Place>() + name_len + size_of::<Loaded>() + key.versions().len() * VERSION_BYTES;
+    let bytes =
+        size_of::<Place>() + name_len + size_of::<Loaded>() + key.versions().iter().map(Version::size).sum::<usize>();
     u64::try_from(bytes).unwrap_or(u64::MAX)
 }
 
-/// Bytes that one version takes, its expanded key included.
-const VERSION_BYTES: usize = 1_024;
 /// Bytes that most keys take.
 const KEY_BYTES_USUAL: u64 = 4_096;
 
 #[cfg(test)]
 mod tests {
     use super::super::key_type::KeyType;
+    use super::super::policy::Policy;
     use super::super::policy::tests::policy;
-    use super::super::policy::{KeyVersion, Policy};
+    use super::super::version::KeyVersion;
     use super::*;
     use crate::barrier::Seq;
     use crate::clock::Timestamp;
@@ -136,7 +145,7 @@ mod tests {
     fn loaded(latest: u32) -> Loaded {
         let policy = Policy { latest_version: latest, ..policy(KeyType::Aes256Gcm96) };
         let versions: Vec<KeyVersion> =
-            (0..latest).map(|_| policy.generate(Timestamp::UNIX_EPOCH, &mut Entropy).unwrap()).collect();
+            (0..latest).map(|_| KeyVersion::generate(&policy, Timestamp::UNIX_EPOCH, &mut Entropy).unwrap()).collect();
         Loaded { key: Key::new(policy, &versions).unwrap(), seq: Seq::SETTLED }
     }
 

@@ -29,12 +29,26 @@ pub(super) struct Shape {
 /// One item: of a batch, or the only one of a request without a batch.
 #[derive(Default)]
 pub(super) struct Item<'t> {
-    /// The plaintext or the ciphertext.
+    /// The plaintext, the ciphertext or the input.
     pub text: Option<Text<'t>>,
     pub context: Text<'t>,
     pub associated_data: Text<'t>,
     pub key_version: i64,
     pub reference: Text<'t>,
+    /// What few items have.
+    pub more: Option<Box<More<'t>>>,
+}
+
+/// The members of items that only some endpoints know.
+#[derive(Default)]
+pub(super) struct More<'t> {
+    pub signature: Option<Text<'t>>,
+    pub hmac: Option<Text<'t>>,
+    pub cmac: Option<Text<'t>>,
+    pub mac_length: i64,
+    pub signature_context: Text<'t>,
+    pub encrypt_padding: Option<Text<'t>>,
+    pub decrypt_padding: Option<Text<'t>>,
 }
 
 /// Text of a body, wiped if it had to be copied.
@@ -50,15 +64,24 @@ enum Member {
     AssociatedData,
     KeyVersion,
     Reference,
+    Signature,
+    Hmac,
+    Cmac,
+    MacLength,
+    SignatureContext,
+    EncryptPadding,
+    DecryptPadding,
 }
 
-/// The two ways in which Vault reads items.
+/// The ways in which Vault reads items.
 #[derive(Clone, Copy, PartialEq, Eq)]
 enum Rules {
     /// Types are exact, and a missing text fails the whole batch.
     Strict,
     /// Numbers are texts too, and a missing text fails its item.
     Generic,
+    /// As `Generic`, and every member is a text: another `null` than that of the text proper is an empty one.
+    Texts,
 }
 
 impl Shape {
@@ -68,6 +91,7 @@ impl Shape {
             ("context", Member::Context),
             ("associated_data", Member::AssociatedData),
             ("key_version", Member::KeyVersion),
+            ("padding_scheme", Member::EncryptPadding),
             ("reference", Member::Reference),
         ],
         missing: "plaintext' missing plaintext to encrypt",
@@ -79,6 +103,7 @@ impl Shape {
             ("ciphertext", Member::Text),
             ("context", Member::Context),
             ("associated_data", Member::AssociatedData),
+            ("padding_scheme", Member::DecryptPadding),
             ("reference", Member::Reference),
         ],
         missing: "ciphertext' missing ciphertext to decrypt",
@@ -90,11 +115,61 @@ impl Shape {
             ("ciphertext", Member::Text),
             ("context", Member::Context),
             ("key_version", Member::KeyVersion),
+            ("decrypt_padding_scheme", Member::DecryptPadding),
+            ("encrypt_padding_scheme", Member::EncryptPadding),
             ("reference", Member::Reference),
         ],
         missing: "",
         rules: Rules::Generic,
     };
+
+    pub(super) const SIGN: Self = Self {
+        members: &[
+            ("input", Member::Text),
+            ("context", Member::Context),
+            ("signature_context", Member::SignatureContext),
+            ("reference", Member::Reference),
+        ],
+        missing: "",
+        rules: Rules::Texts,
+    };
+
+    pub(super) const VERIFY: Self = Self {
+        members: &[
+            ("input", Member::Text),
+            ("signature", Member::Signature),
+            ("hmac", Member::Hmac),
+            ("cmac", Member::Cmac),
+            ("mac_length", Member::MacLength),
+            ("context", Member::Context),
+            ("signature_context", Member::SignatureContext),
+            ("reference", Member::Reference),
+        ],
+        missing: "",
+        rules: Rules::Texts,
+    };
+
+    pub(super) const MAC: Self = Self {
+        members: &[("input", Member::Text), ("mac_length", Member::MacLength), ("reference", Member::Reference)],
+        missing: "",
+        rules: Rules::Texts,
+    };
+}
+
+impl<'t> Item<'t> {
+    /// The only item of a request without a batch.
+    pub(super) fn single(text: Option<Text<'t>>, more: More<'t>) -> Self {
+        Self { text, more: Some(Box::new(more)), ..Self::default() }
+    }
+
+    /// What few items have, if this one has any of it.
+    pub(super) fn more(&self) -> Option<&More<'t>> {
+        self.more.as_deref()
+    }
+
+    fn more_mut(&mut self) -> &mut More<'t> {
+        self.more.get_or_insert_default()
+    }
 }
 
 impl Batch {
@@ -108,7 +183,7 @@ impl Batch {
             (items, true, _) if items.is_empty() => Err(Error::invalid("missing batch input to process")),
             (items, true, _) => Ok(Some(items)),
             (_, false, Rules::Strict) => Err(unparsable(format_args!("{}", wrong.join("\n")))),
-            (_, false, Rules::Generic) => {
+            (_, false, Rules::Generic | Rules::Texts) => {
                 Err(unparsable(format_args!("decoding failed due to the following error(s):\n\n{}", wrong.join("\n"))))
             }
         }
@@ -153,7 +228,7 @@ fn unparsable(detail: fmt::Arguments<'_>) -> Error {
 fn parse<'t>(json: &'t str, shape: &Shape, wrong: &mut Vec<String>) -> Result<Vec<Item<'t>>, Error> {
     let mut deserializer = serde_json::Deserializer::from_str(json);
     if !json.starts_with('[') {
-        let path = if shape.rules == Rules::Generic { "'' " } else { "" };
+        let path = if shape.rules == Rules::Strict { "" } else { "'' " };
         let found = Value::deserialize(&mut deserializer).map_err(|_| not_json())?.go_type();
         return Err(unparsable(format_args!("{path}source data must be an array or slice, got {found}")));
     }
@@ -213,39 +288,56 @@ struct Members<'a, 't> {
 
 impl<'t> Members<'_, 't> {
     fn put(&mut self, name: &str, member: Member, value: Value<'t>) {
+        let item = &mut *self.item;
         let place = match member {
-            Member::KeyVersion => return self.put_version(name, &value),
-            Member::Text | Member::Plaintext => self.item.text.insert(Text::default()),
-            Member::Context => &mut self.item.context,
-            Member::AssociatedData => &mut self.item.associated_data,
-            Member::Reference => &mut self.item.reference,
+            Member::KeyVersion | Member::MacLength => return self.put_number(name, member, &value),
+            Member::Text | Member::Plaintext => item.text.insert(Text::default()),
+            Member::Context => &mut item.context,
+            Member::AssociatedData => &mut item.associated_data,
+            Member::Reference => &mut item.reference,
+            Member::Signature => item.more_mut().signature.insert(Text::default()),
+            Member::Hmac => item.more_mut().hmac.insert(Text::default()),
+            Member::Cmac => item.more_mut().cmac.insert(Text::default()),
+            Member::SignatureContext => &mut item.more_mut().signature_context,
+            Member::EncryptPadding => item.more_mut().encrypt_padding.insert(Text::default()),
+            Member::DecryptPadding => item.more_mut().decrypt_padding.insert(Text::default()),
         };
         match (value, member, self.shape.rules) {
             (Value::Text(text), _, _) => *place = text,
-            (Value::Integer(number), _, Rules::Generic) => *place = Text(Cow::Owned(number.to_string())),
-            (Value::Fraction(number), _, Rules::Generic) => *place = Text(Cow::Owned(number.to_string())),
-            (Value::Null, Member::Text | Member::Context | Member::AssociatedData | Member::Reference, _) => {
-                *place = Text::default();
+            (Value::Integer(number), _, Rules::Generic | Rules::Texts) => *place = Text(Cow::Owned(number.to_string())),
+            (Value::Fraction(number), _, Rules::Generic | Rules::Texts) => {
+                *place = Text(Cow::Owned(number.to_string()))
             }
+            (Value::Null, member, _) if !matches!(member, Member::Plaintext) => *place = Text::default(),
             (value, _, _) => self.refuse(name, "string", &value),
         }
     }
 
-    fn put_version(&mut self, name: &str, value: &Value<'_>) {
-        match value {
-            Value::Null => self.item.key_version = 0,
-            Value::Integer(number) => self.item.key_version = *number,
-            Value::Fraction(_) => self.wrong.push(format!(
-                "error decoding json.Number into [{}].{name}: strconv.ParseInt: invalid syntax",
-                self.index
-            )),
-            value => self.refuse(name, "int", value),
+    fn put_number(&mut self, name: &str, member: Member, value: &Value<'_>) {
+        let number = match value {
+            Value::Null => 0,
+            Value::Integer(number) => *number,
+            Value::Fraction(_) => {
+                return self.wrong.push(format!(
+                    "error decoding json.Number into [{}].{name}: strconv.ParseInt: invalid syntax",
+                    self.index
+                ));
+            }
+            value => return self.refuse(name, "int", value),
+        };
+        match member {
+            Member::MacLength => self.item.more_mut().mac_length = number,
+            _ => self.item.key_version = number,
         }
     }
 
     fn refuse(&mut self, name: &str, expected: &str, found: &Value<'_>) {
         let (index, found) = (self.index, found.go_type());
-        self.wrong.push(format!("'[{index}].{name}' expected type '{expected}', got unconvertible type '{found}'"));
+        let place = match self.shape.rules {
+            Rules::Strict | Rules::Generic => format!("[{index}].{name}"),
+            Rules::Texts => format!("[{index}][{name}]"),
+        };
+        self.wrong.push(format!("'{place}' expected type '{expected}', got unconvertible type '{found}'"));
     }
 }
 
@@ -424,160 +516,4 @@ fn not_json() -> Error {
 const ITEMS_MAX: usize = 10_000;
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::json;
-
-    use super::*;
-
-    fn batch(json: impl Into<String>) -> Batch {
-        Batch(Some(Wiped::from(json.into().into_bytes())))
-    }
-
-    fn check(shape: &Shape, json: &str, expected: Result<usize, &str>) {
-        let batch = batch(json);
-        let count = batch.items(shape).map(|items| items.unwrap().len()).map_err(|error| error.to_string());
-        assert_eq!(count, expected.map_err(|text| format!("failed to parse batch input: {text}")), "{json}");
-    }
-
-    #[test]
-    fn items_are_read_strictly() {
-        let check = |json, expected| check(&Shape::ENCRYPT, json, expected);
-        check(r#"[{"plaintext":"AA=="},{"plaintext":"","x":{"y":[1]}}]"#, Ok(2));
-        check(r#"[{"plaintext":"","context":null,"key_version":null,"associated_data":null,"reference":null}]"#, Ok(1));
-        check(r#"[{"plaintext":"A","plaintext":"B"}]"#, Ok(1));
-        check(r#""foo""#, Err("source data must be an array or slice, got string"));
-        check(r#"{"plaintext":"AA=="}"#, Err("source data must be an array or slice, got map[string]interface {}"));
-        check("12", Err("source data must be an array or slice, got json.Number"));
-        check(r#"["foo"]"#, Err("[0] expected a map, got 'string'"));
-        check(
-            r#"[{"plaintext":12}]"#,
-            Err("'[0].plaintext' expected type 'string', got unconvertible type 'json.Number'"),
-        );
-        check(r#"[{"plaintext":null}]"#, Err("'[0].plaintext' expected type 'string', got unconvertible type '<nil>'"));
-        check(
-            r#"[{"plaintext":""},{"plaintext":"","context":true}]"#,
-            Err("'[1].context' expected type 'string', got unconvertible type 'bool'"),
-        );
-        check(
-            r#"[{"plaintext":"","key_version":"1"}]"#,
-            Err("'[0].key_version' expected type 'int', got unconvertible type 'string'"),
-        );
-        check(
-            r#"[{"plaintext":"","key_version":1.5}]"#,
-            Err("error decoding json.Number into [0].key_version: strconv.ParseInt: invalid syntax"),
-        );
-        check(
-            "[{}, {}]",
-            Err("'[0].plaintext' missing plaintext to encrypt\n'[1].plaintext' missing plaintext to encrypt"),
-        );
-    }
-
-    #[test]
-    fn ciphertexts_may_be_null_and_not_missing() {
-        check(&Shape::DECRYPT, r#"[{"ciphertext":null}]"#, Ok(1));
-        check(&Shape::DECRYPT, "[{}]", Err("'[0].ciphertext' missing ciphertext to decrypt"));
-        check(&Shape::DECRYPT, r#"[{"ciphertext":"","key_version":"no member of this shape"}]"#, Ok(1));
-    }
-
-    #[test]
-    fn rewrap_reads_as_vaults_generic_decoder() {
-        let check = |json, expected| check(&Shape::REWRAP, json, expected);
-        check(r#"[{}, {"ciphertext":1}, {"ciphertext":null,"associated_data":{}}]"#, Ok(3));
-        check(r#""foo""#, Err("'' source data must be an array or slice, got string"));
-        check(
-            r#"[{"ciphertext":"x","key_version":"1"}]"#,
-            Err("decoding failed due to the following error(s):\n\n\
-                 '[0].key_version' expected type 'int', got unconvertible type 'string'"),
-        );
-    }
-
-    #[test]
-    fn values_come_as_they_are() {
-        let batch = batch(r#" [ { "plain\u0074ext": "\u0041A\/A", "key_version": -3, "reference": "\"<" } ] "#.trim());
-        let items = batch.items(&Shape::ENCRYPT).unwrap().unwrap();
-        assert_eq!(items[0].text.as_deref(), Some("AA/A"));
-        assert_eq!(items[0].key_version, -3);
-        assert_eq!(&*items[0].reference, "\"<");
-        assert_eq!(&*items[0].context, "");
-    }
-
-    #[test]
-    fn empty_and_absent_differ() {
-        assert!(Batch::default().items(&Shape::ENCRYPT).unwrap().is_none());
-        assert_eq!(batch("[]").items(&Shape::ENCRYPT).err().unwrap().to_string(), "missing batch input to process");
-    }
-
-    #[test]
-    fn batches_have_a_limit() {
-        let batch_of = |count| batch(json!(vec![json!({"plaintext": ""}); count]).to_string());
-        assert!(batch_of(ITEMS_MAX).items(&Shape::ENCRYPT).is_ok());
-        let error = batch_of(ITEMS_MAX + 1).items(&Shape::ENCRYPT).err().unwrap();
-        assert!(matches!(&error, Error::Invalid(text) if text == "batch input has more than 10000 items"), "{error}");
-    }
-
-    #[test]
-    fn contexts_are_in_all_items_or_in_none() {
-        let check = |contexts: &[&str], accepted: bool| {
-            let items: Vec<_> =
-                contexts.iter().map(|context| Item { context: Text::from(*context), ..Item::default() }).collect();
-            assert_eq!(check_contexts(&items).is_ok(), accepted, "{contexts:?}");
-        };
-        check(&["", ""], true);
-        check(&["YQ==", "Yg=="], true);
-        check(&["YQ==", ""], false);
-        check(&["", "YQ=="], false);
-    }
-
-    /// Any JSON, and often something like a batch.
-    fn any_json() -> impl Strategy<Value = serde_json::Value> {
-        let leaf = prop_oneof![
-            Just(json!(null)),
-            any::<bool>().prop_map(|value| json!(value)),
-            any::<i64>().prop_map(|value| json!(value)),
-            any::<f64>().prop_map(|value| json!(value)),
-            ".{0,8}".prop_map(|value| json!(value)),
-        ];
-        let name = prop_oneof![
-            Just("plaintext".to_owned()),
-            Just("ciphertext".to_owned()),
-            Just("context".to_owned()),
-            Just("key_version".to_owned()),
-            Just("associated_data".to_owned()),
-            Just("reference".to_owned()),
-            ".{0,4}",
-        ];
-        leaf.prop_recursive(4, 64, 8, move |inner| {
-            prop_oneof![
-                prop::collection::vec(inner.clone(), 0..8).prop_map(serde_json::Value::Array),
-                prop::collection::hash_map(name.clone(), inner, 0..6)
-                    .prop_map(|members| serde_json::Value::Object(members.into_iter().collect())),
-            ]
-        })
-    }
-
-    proptest! {
-        /// Whatever the body holds, it is read or refused, and no text of it comes back in the refusal.
-        #[test]
-        fn any_json_is_read_or_refused(json in any_json(), secret in "[a-z]{12}") {
-            let batch = batch(json!([json, {"plaintext": [&secret], "ciphertext": true, "key_version": &secret}]).to_string());
-            for shape in [Shape::ENCRYPT, Shape::DECRYPT, Shape::REWRAP] {
-                let error = batch.items(&shape).err().unwrap().to_string();
-                prop_assert!(error.starts_with("failed to parse batch input: "));
-                prop_assert!(!error.contains(&secret));
-            }
-            let batch = super::tests::batch(json.to_string());
-            for shape in [Shape::ENCRYPT, Shape::DECRYPT, Shape::REWRAP] {
-                let _ = batch.items(&shape);
-            }
-        }
-
-        #[test]
-        fn any_text_is_read_or_refused(text in ".{0,64}") {
-            let batch = batch(text);
-            for shape in [Shape::ENCRYPT, Shape::DECRYPT, Shape::REWRAP] {
-                let _ = batch.items(&shape);
-            }
-        }
-    }
-}
+mod tests;

@@ -1,16 +1,18 @@
-//! A key in use: which of its versions may do what, the keys that it derives, and the text around a ciphertext.
+//! A key in use: which of its versions may do what, and the text around what they make.
 //!
-//! Bytes in, bytes out; knows nothing of where keys are kept or of how requests are written.
+//! Knows nothing of where keys are kept or of how requests are written.
 
-use zeroize::Zeroizing;
+use std::sync::Arc;
 
-use super::policy::{Kdf, KeyVersion, Policy};
+use super::encryption::Working;
+use super::material::Material;
+use super::policy::Policy;
+use super::uses::{Use, Uses};
+use super::version::KeyVersion;
 use crate::api::Error;
 use crate::clock::Timestamp;
-use crate::crypto::aead::{self, Algorithm, Cipher, Draft};
-use crate::crypto::kdf;
-use crate::crypto::mac::HmacSha256;
-use crate::crypto::random::Random;
+use crate::crypto::aead::Algorithm;
+use crate::crypto::containers::PublicKey;
 use crate::crypto::secret::Secret;
 
 /// A key and those of its versions that may be used: from the minimum for decryption to the latest.
@@ -25,33 +27,13 @@ pub(super) struct Version {
     /// What a ciphertext of this version begins with: `vault:v<number>:`.
     pub prefix: String,
     pub created: Timestamp,
-    material: Material,
-}
-
-enum Material {
-    Cipher(Cipher),
-    Base(Base),
-}
-
-/// A key of which every context has one of its own.
-struct Base {
-    algorithm: Algorithm,
-    key: Secret<Vec<u8>>,
-    kdf: Kdf,
-    convergence: Convergence,
-}
-
-/// Where the nonce comes from.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Convergence {
-    /// Random.
-    Off,
-    /// The client: keys of 2016. Not served, as only a nonce that fits its plaintext is safe and nobody can check that.
-    V1,
-    /// A MAC of the plaintext under the context.
-    V2,
-    /// A MAC of the plaintext under a key that is derived beside the one for encryption.
-    V3,
+    pub material: Material,
+    /// Of the types that have one. That of a derived key is of no use without a context.
+    pub public_key: Option<PublicKey>,
+    /// X.509 certificates in PEM, that of this key first; empty if there are none.
+    pub certificate_chain: String,
+    pub uses: Arc<Uses>,
+    hmac_key: Secret<Vec<u8>>,
 }
 
 impl Key {
@@ -63,191 +45,213 @@ impl Key {
         Ok(Self { policy, versions })
     }
 
+    /// Goes on counting the uses of each version where they were counted before.
+    pub(super) fn count_with(&mut self, counter: impl Fn(u32) -> Arc<Uses>) {
+        for version in &mut self.versions {
+            version.uses = counter(version.number);
+        }
+    }
+
     pub(super) fn versions(&self) -> &[Version] {
         &self.versions
     }
 
     /// The version that encrypts, if a client asks for this one; 0 asks for the latest.
     pub(super) fn for_encryption(&self, requested: i64) -> Result<&Version, Error> {
-        let number = match requested {
-            0 => i64::from(self.policy.latest_version),
-            requested => requested,
-        };
+        self.check_encrypts("encryption")?;
+        self.newer_than_minimum(requested, "encryption").map_err(Error::invalid)
+    }
+
+    /// As `for_encryption`, of signing. Vault has its mistakes for failures of its own.
+    pub(super) fn for_signing(&self, requested: i64) -> Result<&Version, Error> {
+        self.newer_than_minimum(requested, "signing").map_err(Error::bare)
+    }
+
+    fn newer_than_minimum(&self, requested: i64, purpose: &str) -> Result<&Version, String> {
+        let number = self.or_latest(requested);
         if number < 0 {
-            return Err(Error::invalid("requested version for encryption is negative"));
+            return Err(format!("requested version for {purpose} is negative"));
         }
         if number > i64::from(self.policy.latest_version) {
-            return Err(Error::invalid("requested version for encryption is higher than the latest key version"));
+            return Err(format!("requested version for {purpose} is higher than the latest key version"));
         }
         if number < i64::from(self.policy.min_encryption_version) {
-            return Err(Error::invalid(
-                "requested version for encryption is less than the minimum encryption key version",
-            ));
+            return Err(format!("requested version for {purpose} is less than the minimum encryption key version"));
         }
-        self.version(number).ok_or_else(|| Error::invalid("no such key version"))
+        self.version(number).ok_or_else(|| "no such key version".to_owned())
+    }
+
+    /// The version that makes MACs, if a client asks for this one; 0 asks for the latest.
+    pub(super) fn for_mac(&self, requested: i64) -> Result<&Version, Error> {
+        let (number, latest) = (self.or_latest(requested), self.policy.latest_version);
+        if number < 0 {
+            return Err(Error::invalid("key version does not exist (cannot be negative)"));
+        }
+        if number > i64::from(latest) {
+            return Err(Error::invalid(format!("key version does not exist; latest key version is {latest}")));
+        }
+        if number < i64::from(self.policy.min_encryption_version) {
+            return Err(Error::invalid("cannot generate HMAC: version is too old (disallowed by policy)"));
+        }
+        self.version(number).ok_or_else(|| Error::invalid(NO_SUCH_VERSION))
     }
 
     /// The version that made a ciphertext, and the base64 text of the ciphertext proper.
     pub(super) fn for_decryption<'t>(&self, ciphertext: &'t str) -> Result<(&Version, &'t str), Error> {
-        let (number, payload) = split(ciphertext)?;
+        self.check_encrypts("decryption")?;
+        let (number, payload) = split(ciphertext).map_err(|malformed| malformed.of("ciphertext", "ciphertext"))?;
         // The first ciphertexts of all were made before there were versions.
         let number = if number == 0 { 1 } else { number };
-        if number > i64::from(self.policy.latest_version) {
-            return Err(Error::invalid("invalid ciphertext: version is too new"));
-        }
-        let version = self
-            .version(number)
-            .ok_or_else(|| Error::invalid("ciphertext or signature version is disallowed by policy (too old)"))?;
-        version.check_convergence()?;
+        let version = self.maker(number, "ciphertext", TOO_OLD)?;
+        version.material.check_convergence()?;
         Ok((version, payload))
     }
 
-    fn version(&self, number: i64) -> Option<&Version> {
+    /// The version that made a signature, and the text of the signature proper.
+    pub(super) fn for_verification<'t>(&self, signature: &'t str) -> Result<(&Version, &'t str), Error> {
+        let (number, payload) = split(signature).map_err(|malformed| malformed.of("signature", "signature"))?;
+        Ok((self.maker(number, "signature", TOO_OLD)?, payload))
+    }
+
+    /// The version that made a MAC, and the base64 text of the MAC proper. `kind` is what the client calls it.
+    pub(super) fn for_mac_verification<'t>(&self, mac: &'t str, kind: &str) -> Result<(&Version, &'t str), Error> {
+        let (number, payload) = split(mac).map_err(|malformed| malformed.of(&format!("{kind} to verify"), kind))?;
+        Ok((
+            self.maker(number, kind, &format!("cannot verify {kind}: version is too old (disallowed by policy)"))?,
+            payload,
+        ))
+    }
+
+    fn maker(&self, number: i64, kind: &str, too_old: &str) -> Result<&Version, Error> {
+        if number > i64::from(self.policy.latest_version) {
+            return Err(Error::invalid(format!("invalid {kind}: version is too new")));
+        }
+        self.version(number).ok_or_else(|| Error::invalid(too_old.to_owned()))
+    }
+
+    fn check_encrypts(&self, what: &str) -> Result<(), Error> {
+        let key_type = self.policy.key_type;
+        match key_type.encrypts() {
+            true => Ok(()),
+            false => Err(Error::invalid(format!("message {what} not supported for key type {}", key_type.name()))),
+        }
+    }
+
+    fn or_latest(&self, requested: i64) -> i64 {
+        if requested == 0 { self.policy.latest_version.into() } else { requested }
+    }
+
+    /// The version of this number, if it is among those that may be used.
+    pub(super) fn version(&self, number: i64) -> Option<&Version> {
         let index = usize::try_from(number.checked_sub(self.policy.min_decryption_version.into())?).ok()?;
         self.versions.get(index)
     }
-}
 
-/// Splits `vault:v<number>:<payload>`. The number is read as Go reads it: signs and leading zeros are fine.
-fn split(text: &str) -> Result<(i64, &str), Error> {
-    let rest = text.strip_prefix("vault:v").ok_or_else(|| Error::invalid("invalid ciphertext: no prefix"))?;
-    let fields = rest.split_once(':').ok_or_else(|| Error::invalid("invalid ciphertext: wrong number of fields"))?;
-    let number = fields.0.parse();
-    let number = number.map_err(|_| Error::invalid("invalid ciphertext: version number could not be decoded"))?;
-    Ok((number, fields.1))
+    /// The newest version.
+    pub(super) fn latest(&self) -> Result<&Version, Error> {
+        self.versions.last().ok_or_else(|| Error::internal("a key has no version"))
+    }
 }
 
 impl Version {
     fn new(policy: &Policy, number: u32, stored: &KeyVersion) -> Result<Self, Error> {
-        let no_cipher = || Error::internal(format_args!("a key of type {} is stored", policy.key_type.name()));
-        let algorithm = policy.key_type.cipher().ok_or_else(no_cipher)?;
-        let cipher = Cipher::new(algorithm, &stored.key.0).map_err(Error::internal)?;
-        let material = match policy.derived {
-            None => Material::Cipher(cipher),
-            Some(kdf) => {
-                let convergence = Convergence::of(policy, stored.convergent_version, kdf)?;
-                let key = Secret::new(stored.key.0.to_vec());
-                Material::Base(Base { algorithm, key, kdf, convergence })
-            }
-        };
-        Ok(Self { number, prefix: format!("vault:v{number}:"), created: stored.created, material })
+        Ok(Self {
+            number,
+            prefix: format!("vault:v{number}:"),
+            created: stored.created,
+            material: Material::expand(policy, stored)?,
+            public_key: stored.public_key(policy.key_type),
+            certificate_chain: stored.certificate_chain_pem()?,
+            uses: Arc::default(),
+            hmac_key: Secret::new(stored.hmac_key.0.to_vec()),
+        })
     }
 
     /// What encrypts and decrypts under a context, which only derived keys heed.
     pub(super) fn with_context(&self, context: &[u8]) -> Result<Working<'_>, Error> {
-        match &self.material {
-            Material::Cipher(cipher) => Ok(Working::Shared(cipher)),
-            Material::Base(base) => base.derive(context),
-        }
+        let working = self.material.working(context)?;
+        working.ok_or_else(|| Error::internal("a key that cannot encrypt was asked to"))
     }
 
-    fn check_convergence(&self) -> Result<(), Error> {
-        match &self.material {
-            Material::Base(Base { convergence: Convergence::V1, .. }) => Err(Error::invalid(CONVERGENT_V1)),
-            Material::Base(_) | Material::Cipher(_) => Ok(()),
+    /// Counts an encryption, if there may be one more. Returns what whoever encrypts should know.
+    pub(super) fn count_encryption(&self) -> Result<Option<&'static str>, Error> {
+        if !self.takes_random_nonces() {
+            self.uses.count(Use::Encrypt);
+            return Ok(None);
+        }
+        self.uses.count_random_nonce()?;
+        Ok(self.uses.warning())
+    }
+
+    /// Whether it has encrypted as often as it may.
+    pub(super) fn is_exhausted(&self) -> bool {
+        self.takes_random_nonces() && self.uses.is_exhausted()
+    }
+
+    /// AES-GCM under one key for all items is safe for so many random nonces only.
+    fn takes_random_nonces(&self) -> bool {
+        let Material::Cipher(cipher) = &self.material else { return false };
+        matches!(cipher.algorithm(), Algorithm::Aes128Gcm | Algorithm::Aes256Gcm)
+    }
+
+    /// Bytes of memory that it takes, about.
+    pub(super) fn size(&self) -> usize {
+        size_of::<Self>() + self.material.size() + self.certificate_chain.len()
+    }
+
+    /// The key for HMACs; CMAC keys have none.
+    pub(super) fn hmac_key(&self) -> Result<&[u8], Error> {
+        match &self.hmac_key.expose()[..] {
+            [] => Err(Error::invalid("no HMAC key exists for that key version")),
+            key => Ok(key),
         }
     }
 }
 
-impl Convergence {
-    /// A version says it itself, or else its policy does.
-    fn of(policy: &Policy, version: i32, kdf: Kdf) -> Result<Self, Error> {
-        match (policy.convergent, if version == 0 { policy.convergent_version } else { version }, kdf) {
-            (false, _, _) => Ok(Self::Off),
-            (true, 0 | 1, _) => Ok(Self::V1),
-            (true, 2, _) => Ok(Self::V2),
-            (true, 3, Kdf::Hkdf) => Ok(Self::V3),
-            (true, _, _) => Err(Error::internal("a convergent key is of an unknown version")),
-        }
+// === the text around what a key makes ===
+
+/// Why a text is not `vault:v<number>:<payload>`.
+enum Malformed {
+    Prefix,
+    Fields,
+    Number,
+}
+
+impl Malformed {
+    /// In the words for a kind of text; the first check has a name of its own for some.
+    fn of(self, prefixed: &str, kind: &str) -> Error {
+        Error::invalid(match self {
+            Self::Prefix => format!("invalid {prefixed}: no prefix"),
+            Self::Fields => format!("invalid {kind}: wrong number of fields"),
+            Self::Number => format!("invalid {kind}: version number could not be decoded"),
+        })
     }
 }
 
-impl Base {
-    /// `HKDF-SHA-256[salt = "", info = context](key, 64)`: the key of the context, and behind it the key for its nonces.
-    fn derive(&self, context: &[u8]) -> Result<Working<'static>, Error> {
-        if context.is_empty() {
-            return Err(Error::invalid(MISSING_CONTEXT));
-        }
-        let key = self.key.expose();
-        let mut derived = Zeroizing::new([0; DERIVED_LEN]);
-        match self.kdf {
-            Kdf::Hkdf => kdf::hkdf_sha256(key, &[], context, derived.as_mut()).map_err(Error::internal)?,
-            Kdf::Counter => derived[..32].copy_from_slice(kdf::counter_hmac_sha256(key, context).as_ref()),
-        }
-        let (key, beyond) = derived.split_at(self.algorithm.key_len());
-        let nonce_key = match self.convergence {
-            Convergence::Off => None,
-            Convergence::V1 => return Err(Error::invalid(CONVERGENT_V1)),
-            Convergence::V2 => Some(HmacSha256::new(context)),
-            Convergence::V3 => Some(HmacSha256::new(&beyond[..NONCE_KEY_LEN])),
-        };
-        Ok(Working::Derived { cipher: Cipher::new(self.algorithm, key).map_err(Error::internal)?, nonce_key })
-    }
+/// Splits `vault:v<number>:<payload>`. The number is read as Go reads it: signs and leading zeros are fine.
+fn split(text: &str) -> Result<(i64, &str), Malformed> {
+    let rest = text.strip_prefix("vault:v").ok_or(Malformed::Prefix)?;
+    let (number, payload) = rest.split_once(':').ok_or(Malformed::Fields)?;
+    Ok((number.parse().map_err(|_| Malformed::Number)?, payload))
 }
 
-/// The key for one context.
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one item")]
-pub(super) enum Working<'k> {
-    Shared(&'k Cipher),
-    Derived { cipher: Cipher, nonce_key: Option<HmacSha256> },
-}
-
-impl Working<'_> {
-    /// Encrypts what the draft holds: `nonce ‖ ciphertext ‖ tag`.
-    pub(super) fn encrypt<'d>(
-        &self,
-        random: &mut impl Random,
-        aad: &[u8],
-        draft: &'d mut Draft,
-    ) -> Result<&'d [u8], Error> {
-        let outcome = match self {
-            Self::Shared(cipher) => cipher.encrypt(random, aad, draft),
-            Self::Derived { cipher, nonce_key: None } => cipher.encrypt(random, aad, draft),
-            Self::Derived { cipher, nonce_key: Some(nonce_key) } => cipher.encrypt_convergent(nonce_key, aad, draft),
-        };
-        outcome.map_err(refusal)
-    }
-
-    /// Decrypts what the draft holds, which holds the plaintext then.
-    pub(super) fn decrypt<'d>(&self, aad: &[u8], draft: &'d mut Draft) -> Result<&'d [u8], Error> {
-        let cipher = match self {
-            Self::Shared(cipher) => *cipher,
-            Self::Derived { cipher, .. } => cipher,
-        };
-        cipher.decrypt_draft(aad, draft).map_err(refusal)
-    }
-}
-
-fn refusal(error: aead::Error) -> Error {
-    match error {
-        aead::Error::TooShort => Error::invalid("invalid ciphertext length"),
-        aead::Error::Authentication(Algorithm::Aes128Gcm | Algorithm::Aes256Gcm) => {
-            Error::invalid("cipher: message authentication failed")
-        }
-        aead::Error::Authentication(Algorithm::ChaCha20Poly1305 | Algorithm::XChaCha20Poly1305) => {
-            Error::invalid("chacha20poly1305: message authentication failed")
-        }
-        aead::Error::KeyLength | aead::Error::NonceLength | aead::Error::TooLong => Error::internal(error),
-    }
-}
-
-const MISSING_CONTEXT: &str = "missing 'context' for key derivation; the key was created using a derived key, which means \
-                               additional, per-request information must be included in order to perform operations with \
-                               the key";
-const CONVERGENT_V1: &str = "refusing to support decryption with old convergent encryption key: version 1";
-
-/// Bytes of the key under which version 3 of convergent encryption makes nonces.
-const NONCE_KEY_LEN: usize = 32;
-/// Bytes that a context has of its own: the longest key, and the key for nonces.
-const DERIVED_LEN: usize = 32 + NONCE_KEY_LEN;
+const NO_SUCH_VERSION: &str = "no such key version";
+const TOO_OLD: &str = "ciphertext or signature version is disallowed by policy (too old)";
 
 #[cfg(test)]
 mod tests {
+    use super::super::derivation::{CONVERGENT_V1, MISSING_CONTEXT};
+    use super::super::encryption::Extras;
     use super::super::key_type::KeyType;
+    use super::super::policy::Kdf;
     use super::super::policy::tests::policy;
     use super::*;
     use crate::api::base64;
-    use crate::barrier::StoredSecret;
+    use crate::barrier::StoredBytes;
+    use crate::crypto::aead::Draft;
+    use crate::crypto::hash::Hash;
+    use crate::crypto::random::Random;
+    use crate::crypto::rsa::Padding;
 
     /// Gives zeros, so that a random nonce is a known one.
     struct Zeros;
@@ -263,10 +267,12 @@ mod tests {
         let len = policy.key_type.cipher().unwrap().key_len();
         let count = policy.latest_version - policy.min_decryption_version + 1;
         let version = KeyVersion {
-            key: StoredSecret(Zeroizing::new((0..32).take(len).collect())),
-            hmac_key: StoredSecret(Zeroizing::new((100..132).collect())),
+            key: StoredBytes((0..32).take(len).collect::<Vec<u8>>().into()),
+            hmac_key: StoredBytes((100..132).collect::<Vec<u8>>().into()),
             created: Timestamp::UNIX_EPOCH,
             convergent_version,
+            public_key: StoredBytes::default(),
+            certificate_chain: Vec::new(),
         };
         Key::new(policy, (0..count).map(|_| &version)).unwrap()
     }
@@ -279,12 +285,16 @@ mod tests {
         Policy { convergent: true, convergent_version: -1, ..derived(key_type, Kdf::Hkdf) }
     }
 
+    fn extras(aad: &[u8]) -> Extras<'_> {
+        Extras { aad, padding: Padding::Oaep(Hash::Sha2_256) }
+    }
+
     fn encrypt(key: &Key, context: &[u8], aad: &[u8], plaintext: &[u8]) -> Result<String, Error> {
         let mut draft = Draft::with_capacity(0);
         draft.extend_from_slice(plaintext);
         let version = key.for_encryption(0)?;
         let ciphertext = version.with_context(context)?;
-        let ciphertext = ciphertext.encrypt(&mut Zeros, aad, &mut draft)?;
+        let ciphertext = ciphertext.encrypt(&mut Zeros, extras(aad), &mut draft)?;
         Ok(format!("{}{}", version.prefix, base64::encode(ciphertext)))
     }
 
@@ -292,7 +302,7 @@ mod tests {
         let mut draft = Draft::with_capacity(0);
         let (version, payload) = key.for_decryption(ciphertext)?;
         draft.extend_from_slice(&base64::decode(payload).unwrap());
-        Ok(version.with_context(context)?.decrypt(aad, &mut draft)?.to_vec())
+        Ok(version.with_context(context)?.decrypt(extras(aad), &mut draft)?.to_vec())
     }
 
     /// The ciphertext is what a real server made of `hello world` in the context `my-context`.

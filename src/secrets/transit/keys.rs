@@ -1,15 +1,13 @@
-//! Making, showing, listing, configuring, rotating, trimming and deleting keys.
+//! Making, listing, configuring, rotating, trimming and deleting keys.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::Transit;
-use super::key::Key;
 use super::key_type::KeyType;
-use super::policy::{self, Configuration, Creation, Kdf, Mark, Policy};
-use super::store;
-use crate::api::fields::{Base64, Ttl};
-use crate::api::json::Object;
+use super::policy::{self, Configuration, Creation, HMAC_KEY_SIZE_DEFAULT, Policy};
+use super::version::KeyVersion;
+use super::{Transit, store};
+use crate::api::fields::Ttl;
 use crate::api::{Error, Reply};
 use crate::barrier::View;
 use crate::clock::Timestamp;
@@ -47,25 +45,6 @@ impl Endpoint for ListKeys {
     }
 }
 
-/// Shows a key, never its material.
-#[derive(Deserialize, JsonSchema)]
-pub(super) struct ReadKey {
-    /// The key.
-    name: String,
-    /// What a derived key is derived with, in base64: shows the public key of that context.
-    context: Option<Base64>,
-}
-
-impl Endpoint for ReadKey {
-    type On = Transit;
-
-    fn run(self, transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
-        let found = transit.find(&call.view()?, &self.name)?.ok_or(Error::NotFound)?;
-        Base64::or_empty(self.context).map_err(|_| Error::invalid("failed to base64-decode context"))?;
-        Ok(describe(&self.name, &found.key))
-    }
-}
-
 /// Makes a key. One that exists stays as it is.
 #[derive(Deserialize, JsonSchema)]
 #[expect(clippy::struct_excessive_bools, reason = "they are Vault's parameters")]
@@ -90,9 +69,11 @@ pub(super) struct CreateKey {
     /// After how long the key gets a new version by itself: an hour or more, or 0 for never.
     #[serde(default)]
     auto_rotate_period: Ttl,
-    /// Bytes of a key of type `hmac`.
+    /// Bytes of a key of type `hmac`: 32 (the default) to 512.
     #[serde(default)]
     key_size: i64,
+    /// Which ML-DSA a key of type `ml-dsa` is: `44`, `65` or `87`.
+    parameter_set: Option<String>,
     /// Accepted from old clients.
     #[serde(default, rename = "context")]
     _context: String,
@@ -120,14 +101,16 @@ impl CreateKey {
             return Err(Error::invalid("convergent encryption requires derivation to be enabled"));
         }
         let name = self.key_type.as_deref().unwrap_or(KeyType::DEFAULT);
-        let key_type = KeyType::from_name(name).ok_or_else(|| Error::invalid(format!("unknown key type {name}")))?;
-        match (key_type, self.key_size) {
-            (_, 0) | (KeyType::Hmac, HMAC_KEY_SIZE_MIN..=HMAC_KEY_SIZE_MAX) => {}
-            (KeyType::Hmac, size) => return Err(Error::invalid(format!("invalid key_size {size}"))),
+        let key_type = KeyType::requested(name, self.parameter_set.as_deref())?;
+        let key_size = match (key_type, self.key_size) {
+            (KeyType::Hmac, 0) => HMAC_KEY_SIZE_DEFAULT,
+            (_, 0) => 0,
+            (KeyType::Hmac, size) => policy::hmac_key_size(size)?,
             (_, _) => return Err(Error::invalid(format!("key_size is not valid for algorithm {name}"))),
-        }
+        };
         Ok(Creation {
             key_type,
+            key_size,
             derived: self.derived,
             convergent: self.convergent_encryption,
             exportable: self.exportable,
@@ -189,11 +172,7 @@ impl Endpoint for RotateKey {
 
     fn run(self, transit: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
         let view = call.view()?;
-        let rotated = transit.update(&view, &self.name, |policy, change| {
-            let number = policy.rotate(&self.name)?;
-            let version = policy.generate(call.now, &mut Entropy)?;
-            store::add_version(change, policy, number, &version)
-        })?;
+        let rotated = transit.rotate(&view, &self.name, call.now)?;
         rotated.ok_or_else(|| Error::invalid("key not found"))?;
         transit.described(&view, &self.name)
     }
@@ -258,75 +237,22 @@ impl Transit {
             )));
         }
         let policy = Policy::new(creation, &mut random);
-        let first = policy.generate(now, &mut random)?;
+        let first = KeyVersion::generate(&policy, now, &mut random)?;
         let created = store::create(view, name, &policy, &[(policy.latest_version, first)].into());
         self.cache.remove(self.mount, name);
         created?;
         Ok(())
     }
 
-    /// The answer that shows a key after a change.
-    fn described(&self, view: &View<'_>, name: &str) -> Result<Reply, Error> {
-        let found = self.find(view, name)?.ok_or(Error::NotFound)?;
-        Ok(describe(name, &found.key))
-    }
-}
-
-fn describe(name: &str, key: &Key) -> Reply {
-    Reply::object(|data| {
-        data.set("name", name);
-        write_policy(data, &key.policy);
-        data.set_object("keys", |keys| {
-            for version in key.versions() {
-                keys.set_entry(&version.number.to_string(), version.created.as_second());
-            }
-        });
-    })
-}
-
-fn write_policy(data: &mut Object, policy: &Policy) {
-    let key_type = policy.key_type;
-    data.set("type", key_type.name())
-        .set("derived", policy.derived.is_some())
-        .set("deletion_allowed", policy.deletion_allowed)
-        .set("min_available_version", policy.min_available_version)
-        .set("min_decryption_version", policy.min_decryption_version)
-        .set("min_encryption_version", policy.min_encryption_version)
-        .set("latest_version", policy.latest_version)
-        .set("exportable", policy.exportable)
-        .set("allow_plaintext_backup", policy.allow_plaintext_backup)
-        .set("supports_encryption", key_type.encrypts())
-        .set("supports_decryption", key_type.encrypts())
-        .set("supports_signing", key_type.signs())
-        .set("supports_derivation", key_type.derives())
-        .set("auto_rotate_period", policy.auto_rotate_period_s)
-        .set("imported_key", policy.imported)
-        .set("soft_deleted", policy.soft_deleted);
-    if policy.imported {
-        data.set("imported_key_allow_rotation", policy.allow_imported_rotation);
-    }
-    if let Some(kdf) = policy.derived {
-        data.set("kdf", kdf.name()).set("convergent_encryption", policy.convergent);
-        if kdf == Kdf::Counter {
-            data.set("kdf_mode", kdf.name());
-        }
-        if policy.convergent {
-            data.set("convergent_encryption_version", policy.convergent_version);
-        }
-    }
-    write_mark(data, "backup_info", policy.backup_info.as_ref());
-    write_mark(data, "restore_info", policy.restore_info.as_ref());
-}
-
-fn write_mark(data: &mut Object, name: &str, mark: Option<&Mark>) {
-    if let Some(mark) = mark {
-        data.set_object(name, |info| {
-            info.set("time", mark.time.to_string()).set("version", mark.version);
-        });
+    /// Gives a key a new version. `None` if there is no such key.
+    pub(super) fn rotate(&self, view: &View<'_>, name: &str, now: Timestamp) -> Result<Option<()>, Error> {
+        self.update(view, name, |policy, change| {
+            let number = policy.rotate(name)?;
+            let version = KeyVersion::generate(policy, now, &mut Entropy)?;
+            store::add_version(change, policy, number, &version)
+        })
     }
 }
 
 /// Names in one listing.
 const LISTED_MAX: usize = 1 << 20;
-const HMAC_KEY_SIZE_MIN: i64 = 32;
-const HMAC_KEY_SIZE_MAX: i64 = 512;

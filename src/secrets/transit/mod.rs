@@ -1,7 +1,8 @@
 //! Transit, encryption as a service: named keys that never leave, and what they do with the data of clients.
 //!
-//! `keys` and `store` keep keys, `key` uses them, `cache` holds those in use; the other files are endpoints. Behaves as
-//! Vault's engine of that name, down to the texts of errors. Knows nothing of other mounts.
+//! A key is a `policy` and its `version`s, which `store` keeps. `key` decides which version does what; `material` is the
+//! expanded key of a version, and `encryption`, `derivation` and `signing` use it. `cache` holds keys in use. The other files
+//! are endpoints. Behaves as Vault's engine of that name, down to the texts of errors. Knows nothing of other mounts.
 
 use std::sync::Arc;
 
@@ -9,6 +10,7 @@ use uuid::Uuid;
 
 use crate::api::Error;
 use crate::barrier::{Change, View};
+use crate::clock::Timestamp;
 use crate::engine::{Engine, Route, delete, list, read, upsert, write};
 use policy::Policy;
 use store::Loaded;
@@ -18,15 +20,27 @@ mod cache;
 mod config;
 mod crypt;
 mod datakey;
+mod derivation;
+mod encryption;
 mod hash;
 mod items;
 mod key;
 mod key_type;
 mod keys;
+mod mac;
+mod material;
 mod policy;
 mod random;
 mod restore;
+mod rotation;
+mod show;
+mod sign;
+mod signing;
+mod soft_delete;
 mod store;
+mod uses;
+mod verify;
+mod version;
 
 pub use cache::KeyCache;
 
@@ -34,21 +48,29 @@ pub use cache::KeyCache;
 pub struct Transit {
     mount: Uuid,
     cache: Arc<KeyCache>,
+    rotations: rotation::LastCheck,
 }
 
 #[rustfmt::skip]
 const ROUTES: &[Route<Transit>] = &[
     list::<keys::ListKeys>          ("keys"),
-    read::<keys::ReadKey>           ("keys/{name}"),
-    write::<keys::CreateKey>        ("keys/{name}"),
+    read::<show::ReadKey>           ("keys/{name}"),
+    write::<keys::CreateKey>        ("keys/{name}").slow(),
     delete::<keys::DeleteKey>       ("keys/{name}"),
     write::<keys::ConfigureKey>     ("keys/{name}/config"),
-    write::<keys::RotateKey>        ("keys/{name}/rotate"),
+    write::<keys::RotateKey>        ("keys/{name}/rotate").slow(),
     write::<keys::TrimKey>          ("keys/{name}/trim"),
+    delete::<soft_delete::SoftDeleteKey>("keys/{name}/soft-delete"),
+    write::<soft_delete::RestoreSoftDeletedKey>("keys/{name}/soft-delete-restore"),
     upsert::<crypt::Encrypt>        ("encrypt/{name}"),
     write::<crypt::Decrypt>         ("decrypt/{name}"),
     write::<crypt::Rewrap>          ("rewrap/{name}"),
     write::<datakey::MakeDataKey>   ("datakey/{plaintext}/{name}"),
+    write::<datakey::MakeDataKeys>  ("datakeys/{plaintext}/{name}"),
+    write::<sign::Sign>             ("sign/{name}/{urlalgorithm?..}"),
+    write::<verify::Verify>         ("verify/{name}/{urlalgorithm?..}"),
+    write::<mac::MakeHmac>          ("hmac/{name}/{urlalgorithm?..}"),
+    write::<mac::MakeCmac>          ("cmac/{name}/{url_mac_length?..}"),
     write::<random::MakeRandom>     ("random/{source?}/{urlbytes?..}"),
     write::<hash::HashInput>        ("hash/{urlalgorithm?..}"),
     write::<restore::RestoreKey>    ("restore/{name?..}"),
@@ -60,6 +82,10 @@ const ROUTES: &[Route<Transit>] = &[
 
 impl Engine for Transit {
     const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES];
+
+    fn tick(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error> {
+        self.rotate_due(view, now)
+    }
 }
 
 /// A key, unless it is soft-deleted.
@@ -70,7 +96,7 @@ fn usable(loaded: Arc<Loaded>) -> Result<Arc<Loaded>, Error> {
 impl Transit {
     /// The engine of the mount with this identifier. The cache is shared with other mounts, and with those who end this one.
     pub fn new(mount: Uuid, cache: Arc<KeyCache>) -> Self {
-        Self { mount, cache }
+        Self { mount, cache, rotations: rotation::LastCheck::default() }
     }
 
     /// The key of this name, `None` if there is none.
@@ -82,7 +108,18 @@ impl Transit {
         Ok(found)
     }
 
-    /// A key to encrypt and decrypt with.
+    /// As `encryption_key`, to encrypt with: one that has encrypted as often as is safe gets a new version, if it is one
+    /// that does so by itself.
+    fn key_to_encrypt_with(&self, view: &View<'_>, name: &str, now: Timestamp) -> Result<Arc<Loaded>, Error> {
+        let loaded = self.encryption_key(view, name)?;
+        if loaded.key.policy.auto_rotate_period_s == 0 || !loaded.key.latest()?.is_exhausted() {
+            return Ok(loaded);
+        }
+        self.rotate(view, name, now)?;
+        self.encryption_key(view, name)
+    }
+
+    /// A key to decrypt with, or to make a MAC.
     fn encryption_key(&self, view: &View<'_>, name: &str) -> Result<Arc<Loaded>, Error> {
         self.find(view, name)?.ok_or_else(|| Error::invalid(KEY_NOT_FOUND)).and_then(usable)
     }

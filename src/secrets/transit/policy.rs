@@ -8,11 +8,10 @@ use std::ops::Range;
 
 use serde::{Deserialize, Serialize};
 use uuid::Builder;
-use zeroize::Zeroizing;
 
 use super::key_type::KeyType;
 use crate::api::Error;
-use crate::barrier::{Stored, StoredSecret};
+use crate::barrier::Stored;
 use crate::clock::Timestamp;
 use crate::crypto::random::Random;
 
@@ -23,6 +22,9 @@ pub(super) struct Policy {
     /// Differs between two keys that had the same name one after the other.
     pub id: String,
     pub key_type: KeyType,
+    /// Bytes of a key of type `hmac`; 0 for other types.
+    #[serde(default)]
+    pub key_size: u32,
     pub derived: Option<Kdf>,
     pub convergent: bool,
     /// How versions that do not say it themselves are convergent: 1 (also written 0) or 2; -1 if all say it themselves.
@@ -77,26 +79,12 @@ pub(super) struct Mark {
     pub version: u32,
 }
 
-/// One version of a key.
-#[derive(Serialize, Deserialize)]
-pub(super) struct KeyVersion {
-    pub key: StoredSecret,
-    /// For MACs, with keys of any type.
-    pub hmac_key: StoredSecret,
-    #[serde(with = "rfc3339")]
-    pub created: Timestamp,
-    /// 0: as the policy says.
-    pub convergent_version: i32,
-}
-
-impl Stored for KeyVersion {
-    const VERSION: u8 = 1;
-}
-
 /// What the creator of a key decides.
 #[expect(clippy::struct_excessive_bools, reason = "they are independent, and Vault's")]
 pub(super) struct Creation {
     pub key_type: KeyType,
+    /// Bytes of a key of type `hmac`; 0 for other types.
+    pub key_size: u32,
     pub derived: bool,
     pub convergent: bool,
     pub exportable: bool,
@@ -109,6 +97,7 @@ impl Creation {
     pub(super) fn of(key_type: KeyType) -> Self {
         Self {
             key_type,
+            key_size: if key_type == KeyType::Hmac { HMAC_KEY_SIZE_DEFAULT } else { 0 },
             derived: false,
             convergent: false,
             exportable: false,
@@ -124,6 +113,7 @@ impl Policy {
         Self {
             id: new_id(random),
             key_type: creation.key_type,
+            key_size: creation.key_size,
             derived: creation.derived.then_some(Kdf::Hkdf),
             convergent: creation.convergent,
             convergent_version: if creation.convergent { CONVERGENT_BY_VERSION } else { 0 },
@@ -144,15 +134,17 @@ impl Policy {
         }
     }
 
-    /// Material for a further version of this key.
-    pub(super) fn generate(&self, now: Timestamp, random: &mut impl Random) -> Result<KeyVersion, Error> {
-        let cipher = self.key_type.cipher().ok_or_else(|| not_made_here(self.key_type))?;
-        let convergent_version = match (self.convergent, self.convergent_version) {
+    /// How the next version is convergent, if the versions say it themselves.
+    pub(super) fn convergence_of_next(&self) -> i32 {
+        match (self.convergent, self.convergent_version) {
             (false, _) | (true, 0 | 1) => 0,
             (true, _) => CONVERGENT_NEWEST,
-        };
-        let key = random_secret(cipher.key_len(), random);
-        Ok(KeyVersion { key, hmac_key: random_secret(HMAC_KEY_LEN, random), created: now, convergent_version })
+        }
+    }
+
+    /// Whether it may get a new version that was not imported.
+    pub(super) fn may_rotate(&self) -> bool {
+        !self.soft_deleted && (!self.imported || self.allow_imported_rotation)
     }
 
     /// Makes room for one more version and returns its number.
@@ -278,9 +270,10 @@ pub(super) fn check_auto_rotate_period(period_s: u64) -> Result<u64, Error> {
     }
 }
 
-/// Says that the name is right and the type is not served.
-pub(super) fn not_made_here(key_type: KeyType) -> Error {
-    Error::invalid(format!("this server does not make keys of type {} yet", key_type.name()))
+/// The size of a key of type `hmac` that a client asks for, in bytes.
+pub(super) fn hmac_key_size(size: i64) -> Result<u32, Error> {
+    let allowed = u32::try_from(size).ok().filter(|size| (HMAC_KEY_SIZE_MIN..=HMAC_KEY_SIZE_MAX).contains(size));
+    allowed.ok_or_else(|| Error::invalid(format!("invalid key_size {size}")))
 }
 
 pub(super) fn new_id(random: &mut impl Random) -> String {
@@ -289,23 +282,17 @@ pub(super) fn new_id(random: &mut impl Random) -> String {
     Builder::from_random_bytes(bytes).into_uuid().to_string()
 }
 
-pub(super) fn random_secret(len: usize, random: &mut impl Random) -> StoredSecret {
-    let mut bytes = Zeroizing::new(vec![0; len]);
-    random.fill(&mut bytes);
-    StoredSecret(bytes)
-}
-
 /// Times in records: RFC 3339, to the nanosecond.
-mod rfc3339 {
+pub(super) mod rfc3339 {
     use serde::{Deserialize, Deserializer, Serializer, de};
 
     use crate::clock::Timestamp;
 
-    pub(super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
+    pub(in super::super) fn serialize<S: Serializer>(time: &Timestamp, serializer: S) -> Result<S::Ok, S::Error> {
         serializer.collect_str(time)
     }
 
-    pub(super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
+    pub(in super::super) fn deserialize<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Timestamp, D::Error> {
         <&str>::deserialize(deserializer)?.parse().map_err(|_| de::Error::custom("not a time"))
     }
 }
@@ -313,8 +300,10 @@ mod rfc3339 {
 pub(super) const SOFT_DELETED: &str = "refusing to use soft-deleted key";
 const NUMBERING_STARTS_AT_1: &str = "since Vault 0.3, transit key numbering starts at 1; forcing minimum to 1";
 
-/// Bytes of the key for MACs that every version has.
-pub(super) const HMAC_KEY_LEN: usize = 32;
+/// Bytes of a key of type `hmac` whose creator does not say.
+pub(super) const HMAC_KEY_SIZE_DEFAULT: u32 = 32;
+pub(super) const HMAC_KEY_SIZE_MIN: u32 = 32;
+pub(super) const HMAC_KEY_SIZE_MAX: u32 = 512;
 /// Every version says itself how it is convergent.
 const CONVERGENT_BY_VERSION: i32 = -1;
 const CONVERGENT_NEWEST: i32 = 3;
@@ -458,10 +447,5 @@ pub(super) mod tests {
             Policy { restore_info: Some(Mark { time: Timestamp::UNIX_EPOCH, version: 7 }), ..versions(7, 2, 3, 2) };
         let json = serde_json::to_string(&policy).unwrap();
         assert_eq!(serde_json::from_str::<Policy>(&json).unwrap(), policy);
-
-        let version = policy.generate(Timestamp::from_nanosecond(1_795_301_488_328_629_722).unwrap(), &mut Entropy);
-        let json = serde_json::to_string(&text(version).unwrap()).unwrap();
-        assert!(json.contains("2026-11-21T22:51:28.328629722Z"), "{json}");
-        assert_eq!(serde_json::to_string(&serde_json::from_str::<KeyVersion>(&json).unwrap()).unwrap(), json);
     }
 }

@@ -11,12 +11,13 @@ use serde::Deserialize;
 use super::Transit;
 use super::key::Key;
 use super::key_type::KeyType;
-use super::policy::{self, HMAC_KEY_LEN, Kdf, KeyVersion, Mark, Policy};
+use super::policy::{self, Kdf, Mark, Policy};
 use super::store;
+use super::version::{HMAC_KEY_LEN, KeyVersion, random_bytes};
 use crate::api::fields::Base64;
 use crate::api::route::is_name;
 use crate::api::{Error, Reply};
-use crate::barrier::{StoredSecret, View};
+use crate::barrier::{StoredBytes, View};
 use crate::clock::Timestamp;
 use crate::engine::{Call, Endpoint};
 use crate::entropy::Entropy;
@@ -104,8 +105,8 @@ struct BackedMark {
 #[derive(Default, Deserialize)]
 #[serde(default)]
 struct Entry {
-    key: Option<StoredSecret>,
-    hmac_key: Option<StoredSecret>,
+    key: Option<StoredBytes>,
+    hmac_key: Option<StoredBytes>,
     time: Option<Time>,
     convergent_version: i32,
     /// Seconds since 1970; the only time in entries of old servers.
@@ -234,6 +235,7 @@ impl BackedPolicy {
         Ok(Policy {
             id: policy::new_id(&mut Entropy),
             key_type,
+            key_size: self.key_size,
             derived: kdf,
             convergent: self.convergent_encryption,
             convergent_version: self.convergent_version,
@@ -267,8 +269,15 @@ impl Entry {
     fn into_version(self) -> Option<KeyVersion> {
         let by_seconds = Timestamp::from_second(self.creation_time).unwrap_or_default();
         let created = self.time.map(|time| time.0).filter(|time| *time > Timestamp::UNIX_EPOCH).unwrap_or(by_seconds);
-        let hmac_key = self.hmac_key.unwrap_or_else(|| policy::random_secret(HMAC_KEY_LEN, &mut Entropy));
-        Some(KeyVersion { key: self.key?, hmac_key, created, convergent_version: self.convergent_version })
+        let hmac_key = self.hmac_key.unwrap_or_else(|| StoredBytes(random_bytes(HMAC_KEY_LEN, &mut Entropy)));
+        Some(KeyVersion {
+            key: self.key?,
+            public_key: StoredBytes::default(),
+            hmac_key,
+            created,
+            convergent_version: self.convergent_version,
+            certificate_chain: Vec::new(),
+        })
     }
 }
 

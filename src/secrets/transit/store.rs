@@ -1,14 +1,19 @@
 //! Where keys are kept, and how they change: every change is one commit, made on what it was decided on, or tried again.
 //!
-//! Layout, below the mount: `key/<name>` holds a policy, `version/<id of the policy>/<number>` one version of its key.
+//! Layout, below the mount: `key/<name>` holds a policy, `version/<id of the policy>/<number>` one version of its key;
+//! `rotating/<name>` is there for keys that rotate by themselves, so that nobody has to look at all of them.
 //! Knows nothing of the cache.
 
 use std::collections::BTreeMap;
 
+use serde::{Deserialize, Serialize};
+
 use super::key::Key;
-use super::policy::{KeyVersion, Policy};
+use super::policy::Policy;
+use super::version::KeyVersion;
 use crate::api::Error;
-use crate::barrier::{self, Change, Found, Seq, View};
+use crate::barrier::{self, Change, Found, Seq, Stored, View};
+use crate::clock::Timestamp;
 
 /// A key as it was found, and the youngest commit that is part of it.
 pub(super) struct Loaded {
@@ -50,7 +55,8 @@ pub(super) fn create(
 ) -> Result<bool, Error> {
     let path = policy_path(name);
     let mut change = view.change();
-    change.expect_absent(&path).put(&path, policy)?;
+    change.expect_absent(&path);
+    put_policy(&mut change, name, policy, None)?;
     add_versions(&mut change, policy, versions)?;
     committed(change)
 }
@@ -65,14 +71,15 @@ pub(super) fn replace(
     let path = policy_path(name);
     persist(|| {
         let mut change = view.change();
-        match view.get::<Policy>(&path)? {
+        let found = view.get::<Policy>(&path)?;
+        match &found {
             Some(found) => {
                 change.expect(&path, &found.stamp);
                 delete_versions(&mut change, &found.value, found.value.oldest_version..=found.value.latest_version);
             }
             None => drop(change.expect_absent(&path)),
         }
-        change.put(&path, policy)?;
+        put_policy(&mut change, name, policy, found.as_ref().map(|found| &found.value))?;
         add_versions(&mut change, policy, versions)?;
         Ok(committed(change)?.then_some(()))
     })
@@ -94,7 +101,8 @@ pub(super) fn update<T>(
         if policy == found.value {
             return Ok(Some(Some(outcome)));
         }
-        change.expect(&path, &found.stamp).put(&path, &policy)?;
+        change.expect(&path, &found.stamp);
+        put_policy(&mut change, name, &policy, Some(&found.value))?;
         Ok(committed(change)?.then_some(Some(outcome)))
     })
 }
@@ -110,10 +118,42 @@ pub(super) fn delete(
         let Some(Found { value: policy, stamp, .. }) = view.get::<Policy>(&path)? else { return Ok(Some(None)) };
         allow(&policy)?;
         let mut change = view.change();
-        change.expect(&path, &stamp).delete(&path);
+        change.expect(&path, &stamp).delete(&path).delete(&rotating_path(name));
         delete_versions(&mut change, &policy, policy.oldest_version..=policy.latest_version);
         Ok(committed(change)?.then_some(Some(())))
     })
+}
+
+/// Names of the keys that rotate by themselves, as `list`.
+pub(super) fn rotating(view: &View<'_>, after: &str, limit: usize) -> Result<Vec<String>, Error> {
+    Ok(view.list(ROTATING, after, limit)?)
+}
+
+/// A key, and when its latest version was made.
+pub(super) fn latest(view: &View<'_>, name: &str) -> Result<Option<(Policy, Timestamp)>, Error> {
+    let Some(Found { value: policy, .. }) = view.get::<Policy>(&policy_path(name))? else { return Ok(None) };
+    let version = view.get::<KeyVersion>(&version_path(&policy.id, policy.latest_version))?;
+    Ok(version.map(|version| (policy, version.value.created)))
+}
+
+/// Adds the writing of a policy to a change, and keeps the list of keys that rotate by themselves.
+fn put_policy(change: &mut Change<'_>, name: &str, policy: &Policy, before: Option<&Policy>) -> Result<(), Error> {
+    change.put(&policy_path(name), policy)?;
+    let rotates = |policy: &Policy| policy.auto_rotate_period_s > 0;
+    match (before.is_some_and(rotates), rotates(policy)) {
+        (false, true) => drop(change.put(&rotating_path(name), &Rotating {})?),
+        (true, false) => drop(change.delete(&rotating_path(name))),
+        (true, true) | (false, false) => {}
+    }
+    Ok(())
+}
+
+/// Marks a key that rotates by itself.
+#[derive(Serialize, Deserialize)]
+struct Rotating {}
+
+impl Stored for Rotating {
+    const VERSION: u8 = 1;
 }
 
 /// Adds the writing of versions to a change.
@@ -167,7 +207,12 @@ fn version_path(id: &str, number: u32) -> String {
     format!("version/{id}/{number:010}")
 }
 
+fn rotating_path(name: &str) -> String {
+    format!("{ROTATING}{name}")
+}
+
 const POLICIES: &str = "key/";
+const ROTATING: &str = "rotating/";
 
 /// How often a change is tried before the caller has to.
 const ATTEMPTS_MAX: usize = 100;
@@ -180,7 +225,6 @@ mod tests {
     use super::super::policy::Creation;
     use super::*;
     use crate::barrier::{Horizon, RootKey, Scope, Sealed};
-    use crate::clock::Timestamp;
     use crate::entropy::Entropy;
     use crate::storage::Memory;
 
@@ -191,7 +235,7 @@ mod tests {
 
     fn make(view: &View<'_>, name: &str) -> bool {
         let policy = Policy::new(&Creation::of(KeyType::ChaCha20Poly1305), &mut Entropy);
-        let first = policy.generate(Timestamp::UNIX_EPOCH, &mut Entropy).unwrap();
+        let first = KeyVersion::generate(&policy, Timestamp::UNIX_EPOCH, &mut Entropy).unwrap();
         create(view, name, &policy, &BTreeMap::from([(1, first)])).unwrap()
     }
 
@@ -201,7 +245,7 @@ mod tests {
 
     fn add_next(policy: &mut Policy, change: &mut Change<'_>) -> Result<(), Error> {
         let number = policy.rotate("k")?;
-        let version = policy.generate(Timestamp::UNIX_EPOCH, &mut Entropy)?;
+        let version = KeyVersion::generate(policy, Timestamp::UNIX_EPOCH, &mut Entropy)?;
         add_version(change, policy, number, &version)
     }
 
@@ -294,7 +338,7 @@ mod tests {
         make(&view, "k");
         rotate(&view, "k").unwrap().unwrap();
         let policy = Policy::new(&Creation::of(KeyType::Aes128Gcm96), &mut Entropy);
-        let first = policy.generate(Timestamp::UNIX_EPOCH, &mut Entropy).unwrap();
+        let first = KeyVersion::generate(&policy, Timestamp::UNIX_EPOCH, &mut Entropy).unwrap();
         replace(&view, "k", &policy, &BTreeMap::from([(1, first)])).unwrap();
         assert_eq!(load(&view, "k").unwrap().unwrap().key.policy, policy);
         assert_eq!(view.list("version/", "", usize::MAX).unwrap(), [format!("{}/", policy.id)]);
