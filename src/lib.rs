@@ -29,7 +29,7 @@
 //!
 //! Types, lints or `tests/tidy.rs` enforce them.
 //!
-//! 1. Only `http/` and `server.rs` know hyper. Only `storage/` knows sled and redb. Only `barrier/` calls `Store`.
+//! 1. Only `http/`, `server.rs` and the client of `cli/` know hyper. Only `storage/` knows sled and redb. Only `barrier/` calls `Store`.
 //! 2. `crypto/` is pure: randomness and time are arguments; only what RSA and the curves need of randomness, AWS-LC draws.
 //! 3. No `async` outside `http/`, `server.rs`, `main.rs`, `telemetry.rs` and `cli/`.
 //! 4. Every endpoint is a row; nothing else routes. A missing operation on a known path is 405, an unknown path 404, decided

@@ -132,6 +132,9 @@ const CUBBYHOLE: Capabilities = Capabilities::CREATE
     .and(Capabilities::LIST);
 
 #[cfg(test)]
+mod every_route;
+
+#[cfg(test)]
 mod tests {
     use super::*;
 

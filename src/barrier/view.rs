@@ -154,6 +154,11 @@ impl Change<'_> {
         self
     }
 
+    /// Whether it writes and deletes nothing.
+    pub fn is_empty(&self) -> bool {
+        self.batch.is_empty()
+    }
+
     /// Applies the change; everyone sees it at once. The request's answer waits until it is durable.
     pub fn commit(self) -> Result<Seq, Error> {
         let seq = self.view.scope.store.commit(self.batch)?;

@@ -7,8 +7,10 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
+mod client;
 mod dev;
 mod server;
+mod transit;
 
 #[derive(Parser)]
 #[command(name = "coffer", about = "Vault's HTTP API in one binary", disable_version_flag = true)]
@@ -21,6 +23,9 @@ struct Args {
 enum Command {
     /// Starts a server.
     Server(server::Args),
+    /// Works with the keys of a transit mount of a running server.
+    #[command(subcommand)]
+    Transit(transit::Command),
     /// Prints the version.
     Version,
 }
@@ -36,6 +41,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), String> {
     };
     match args.command {
         Command::Server(args) => server::run(args),
+        Command::Transit(command) => transit::run(command),
         Command::Version => {
             print_line(&format!("Coffer v{}", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -62,7 +68,7 @@ fn one_line(error: &clap::Error) -> String {
     match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
         (ErrorKind::InvalidSubcommand, _, Some(command)) => {
-            format!("unknown command {command:?}: use `server` or `version`")
+            format!("unknown command {command:?}: use `server`, `transit` or `version`")
         }
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()
@@ -75,6 +81,12 @@ fn one_line(error: &clap::Error) -> String {
         (_, Some(arg), _) => format!("{arg}: {}{hint}", error.kind().as_str().unwrap_or("wrong")),
         _ => error.to_string().lines().next().unwrap_or("wrong arguments").to_owned(),
     }
+}
+
+/// A variable under Coffer's own name, or under the one that Vault's users have set.
+#[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
+fn variable(name: &str) -> Option<String> {
+    ["COFFER_", "VAULT_"].iter().find_map(|prefix| std::env::var(format!("{prefix}{name}")).ok())
 }
 
 /// Prints for people. Nobody may be reading any more, which is no reason to end.

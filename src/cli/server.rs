@@ -8,7 +8,7 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{dev, print_line};
+use super::{dev, print_line, variable};
 use crate::barrier::Sealed;
 use crate::clock::Clock;
 use crate::core::{Core, Settings};
@@ -69,12 +69,6 @@ pub(super) fn run(args: Args) -> Result<(), String> {
         serve(listener, core, Limits::default(), ended()?).await;
         Ok(())
     })
-}
-
-/// A variable under Coffer's own name, or under the one that Vault's users have set.
-#[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
-fn variable(name: &str) -> Option<String> {
-    ["COFFER_", "VAULT_"].iter().find_map(|prefix| std::env::var(format!("{prefix}{name}")).ok())
 }
 
 async fn bind(address: &str) -> Result<TcpListener, String> {

@@ -8,7 +8,6 @@ use super::lc;
 /// A private key, expanded once and shared between threads; wiped when dropped.
 pub struct PrivateKey {
     public: [u8; 32],
-    /// `seed ‖ public key`, on the heap so that moving the key leaves no copy.
     private: Box<Zeroizing<[u8; 64]>>,
 }
 
@@ -16,7 +15,7 @@ impl PrivateKey {
     /// The key that RFC 8032 makes of a seed.
     pub fn from_seed(seed: &[u8; 32]) -> Self {
         let (public, private) = lc::ed25519_keys(seed);
-        Self { public, private: Box::new(private) }
+        Self { public, private }
     }
 
     /// The public half.

@@ -27,17 +27,6 @@ pub enum Hash {
 }
 
 impl Hash {
-    /// Bytes of a digest.
-    pub const fn digest_len(self) -> usize {
-        match self {
-            Self::Sha1 => 20,
-            Self::Sha2_224 | Self::Sha3_224 => 28,
-            Self::Sha2_256 | Self::Sha3_256 => 32,
-            Self::Sha2_384 | Self::Sha3_384 => 48,
-            Self::Sha2_512 | Self::Sha3_512 => 64,
-        }
-    }
-
     /// `Hash(message)`.
     pub fn digest(self, message: &[u8]) -> Vec<u8> {
         let algorithm = match self {

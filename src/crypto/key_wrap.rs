@@ -1,5 +1,6 @@
 //! AES key wrap with padding under a 256-bit key (RFC 5649, NIST SP 800-38F's KWP). Does not know what the keys are for,
-//! nor how they travel.
+//! nor how they travel. What it unwraps is wiped by its owner; the library may leave the schedule of the key-encryption
+//! key on the stack.
 
 use aws_lc_rs::key_wrap::{AES_256, AesKek, KeyWrapPadded};
 use thiserror::Error;

@@ -303,9 +303,10 @@ fn evp_md(hash: Hash) -> *const sys::EVP_MD {
     }
 }
 
-/// The public key of an Ed25519 seed, and the private key as AWS-LC wants it: `seed ‖ public key`.
-pub(super) fn ed25519_keys(seed: &[u8; 32]) -> ([u8; 32], Zeroizing<[u8; 64]>) {
-    let (mut public, mut private) = ([0; 32], Zeroizing::new([0; 64]));
+/// The public key of an Ed25519 seed, and the private key as AWS-LC wants it: `seed ‖ public key`, on the heap, so that
+/// moving it leaves no copy.
+pub(super) fn ed25519_keys(seed: &[u8; 32]) -> ([u8; 32], Box<Zeroizing<[u8; 64]>>) {
+    let (mut public, mut private) = ([0; 32], Box::new(Zeroizing::new([0; 64])));
     // SAFETY: the arrays have the 32, 64 and 32 bytes that the function writes and reads.
     unsafe { sys::ED25519_keypair_from_seed(public.as_mut_ptr(), private.as_mut_ptr(), seed.as_ptr()) };
     (public, private)

@@ -17,6 +17,7 @@ pub mod ecdsa;
 pub mod ed25519;
 pub mod hash;
 pub mod kdf;
+pub mod key_transport;
 pub mod key_wrap;
 pub mod mac;
 pub mod ml_dsa;

@@ -16,6 +16,9 @@ impl PrivateKey {
     /// many seconds.
     pub fn generate(bits: u32) -> Result<Self, Error> {
         check_size(bits)?;
+        if !bits.is_multiple_of(128) {
+            return Err(Error::Size);
+        }
         Ok(Self(Key::generate_rsa(bits)?))
     }
 
@@ -179,7 +182,7 @@ pub enum Error {
     /// Not the DER of a key, or its numbers do not belong together.
     #[error("not an RSA key")]
     Malformed,
-    /// The modulus has fewer than [`BITS_MIN`] or more than [`BITS_MAX`] bits.
+    /// The modulus has fewer than [`BITS_MIN`] or more than [`BITS_MAX`] bits; a new one, no multiple of 128.
     #[error("the RSA key has an unsupported size")]
     Size,
     /// The digest is not as long as those of the scheme's hash.

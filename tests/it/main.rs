@@ -2,10 +2,12 @@
 
 mod auth;
 mod by_hand;
+mod cli;
 mod client;
 mod every_route;
 mod golden;
 mod http;
+mod regressions;
 mod restart;
 mod server;
 mod stored;

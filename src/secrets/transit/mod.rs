@@ -15,14 +15,20 @@ use crate::engine::{Engine, Route, delete, list, read, upsert, write};
 use policy::Policy;
 use store::Loaded;
 
+mod backup;
 mod batch;
 mod cache;
+mod certificate;
 mod config;
 mod crypt;
 mod datakey;
 mod derivation;
+mod derive_key;
 mod encryption;
+mod export;
 mod hash;
+mod import;
+mod imported;
 mod items;
 mod key;
 mod key_type;
@@ -31,7 +37,6 @@ mod mac;
 mod material;
 mod policy;
 mod random;
-mod restore;
 mod rotation;
 mod show;
 mod sign;
@@ -41,6 +46,7 @@ mod store;
 mod uses;
 mod verify;
 mod version;
+mod wrapping;
 
 pub use cache::KeyCache;
 
@@ -60,6 +66,10 @@ const ROUTES: &[Route<Transit>] = &[
     write::<keys::ConfigureKey>     ("keys/{name}/config"),
     write::<keys::RotateKey>        ("keys/{name}/rotate").slow(),
     write::<keys::TrimKey>          ("keys/{name}/trim"),
+    write::<import::ImportKey>      ("keys/{name}/import").slow(),
+    write::<import::ImportKeyVersion>("keys/{name}/import_version").slow(),
+    write::<certificate::SignRequest>("keys/{name}/csr"),
+    write::<certificate::SetCertificate>("keys/{name}/set-certificate"),
     delete::<soft_delete::SoftDeleteKey>("keys/{name}/soft-delete"),
     write::<soft_delete::RestoreSoftDeletedKey>("keys/{name}/soft-delete-restore"),
     upsert::<crypt::Encrypt>        ("encrypt/{name}"),
@@ -73,7 +83,12 @@ const ROUTES: &[Route<Transit>] = &[
     write::<mac::MakeCmac>          ("cmac/{name}/{url_mac_length?..}"),
     write::<random::MakeRandom>     ("random/{source?}/{urlbytes?..}"),
     write::<hash::HashInput>        ("hash/{urlalgorithm?..}"),
-    write::<restore::RestoreKey>    ("restore/{name?..}"),
+    read::<wrapping::ReadWrappingKey>("wrapping_key").slow(),
+    read::<export::ExportKey>       ("export/{type}/{name}/{version?..}"),
+    read::<export::ExportWrappedKey>("byok-export/{destination}/{source}/{version?..}"),
+    write::<derive_key::DeriveKey>  ("derive-key/{name}"),
+    read::<backup::BackUpKey>       ("backup/{name}"),
+    write::<backup::RestoreKey>     ("restore/{name?..}"),
     read::<config::ReadKeysConfig>  ("config/keys"),
     write::<config::WriteKeysConfig>("config/keys"),
     read::<config::ReadCacheConfig> ("cache-config"),

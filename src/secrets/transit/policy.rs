@@ -155,9 +155,14 @@ impl Policy {
         if self.imported && !self.allow_imported_rotation {
             return Err(Error::bare(format!("imported key {name} does not allow rotation within Vault")));
         }
-        self.latest_version =
-            self.latest_version.checked_add(1).ok_or_else(|| Error::invalid("no version number is left"))?;
         self.imported = false;
+        self.append()
+    }
+
+    /// As `rotate`, of a version that is brought along.
+    pub(super) fn append(&mut self) -> Result<u32, Error> {
+        let next = self.latest_version.checked_add(1);
+        self.latest_version = next.ok_or_else(|| Error::invalid("no version number is left"))?;
         Ok(self.latest_version)
     }
 

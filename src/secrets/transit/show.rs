@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::Transit;
 use super::key::{Key, Version};
-use super::key_type::Family;
+use super::key_type::{Family, curve_name};
 use super::material::Material;
 use super::policy::{Kdf, Mark, Policy};
 use super::uses::Use;
@@ -14,7 +14,6 @@ use crate::api::json::Object;
 use crate::api::{Error, Reply, base64};
 use crate::barrier::View;
 use crate::crypto::containers::PublicKey;
-use crate::crypto::ecdsa::Curve;
 use crate::engine::{Call, Endpoint};
 
 /// Shows a key, never its material.
@@ -92,9 +91,7 @@ fn describe(name: &str, key: &Key, context: &[u8]) -> Result<Object, Error> {
 
 fn write_asymmetric(entry: &mut Object, policy: &Policy, version: &Version, context: &[u8]) -> Result<(), Error> {
     let name = match policy.key_type.family() {
-        Family::Ecdsa(Curve::P256) => "P-256",
-        Family::Ecdsa(Curve::P384) => "P-384",
-        Family::Ecdsa(Curve::P521) => "P-521",
+        Family::Ecdsa(curve) => curve_name(curve),
         _ => policy.key_type.exact_name(),
     };
     entry

@@ -109,15 +109,23 @@ impl Scheme {
         self.hash.filter(|_| key_type.hashes_first() && !self.prehashed).map(|hash| hash.digest(input))
     }
 
-    fn rsa(&self, bits: u32) -> Result<rsa::Scheme, Error> {
+    fn rsa(&self) -> Result<rsa::Scheme, Error> {
         match (&self.rsa, self.hash) {
             (RsaScheme::Unknown(name), _) => Err(Error::bare(format!("unsupported rsa signature algorithm {name}"))),
             (RsaScheme::Pkcs1v15, hash) => Ok(rsa::Scheme::Pkcs1v15(hash)),
-            (RsaScheme::Pss, Some(hash)) => {
-                check_salt_length(self.salt, hash, bits)?;
-                Ok(rsa::Scheme::Pss { hash, salt: self.salt })
-            }
+            (RsaScheme::Pss, Some(hash)) => Ok(rsa::Scheme::Pss { hash, salt: self.salt }),
             (RsaScheme::Pss, None) => Err(Error::internal("PSS without a hash")),
+        }
+    }
+
+    /// What Vault says of what RSA refuses.
+    fn rsa_refusal(&self, error: rsa::Error) -> String {
+        match (error, &self.rsa, self.salt) {
+            (rsa::Error::SaltLength, _, SaltLength::Bytes(len)) => format!("requested salt length {len} is invalid"),
+            (rsa::Error::DigestLength, RsaScheme::Pss, _) => "crypto/rsa: input must be hashed with given hash".into(),
+            (rsa::Error::DigestLength, _, _) => "crypto/rsa: input must be hashed message".into(),
+            (rsa::Error::TooLong, _, _) => "crypto/rsa: message too long for RSA key size".into(),
+            (other, _, _) => other.to_string(),
         }
     }
 
@@ -165,17 +173,6 @@ fn salt_length(text: &str) -> Result<SaltLength, Error> {
         0 => Ok(SaltLength::Auto),
         1.. => usize::try_from(number).map(SaltLength::Bytes).map_err(Error::internal),
         _ => Err(Error::invalid(format!("salt length is invalid: {number}"))),
-    }
-}
-
-/// The encoded message has a hash, a salt and two bytes more (RFC 8017 section 9.1.1).
-fn check_salt_length(salt: SaltLength, hash: Hash, bits: u32) -> Result<(), Error> {
-    let encoded_len = (usize::try_from(bits).map_err(Error::internal)? - 1).div_ceil(8);
-    match salt {
-        SaltLength::Bytes(len) if len > encoded_len.saturating_sub(hash.digest_len() + 2) => {
-            Err(Error::bare(format!("requested salt length {len} is invalid")))
-        }
-        _ => Ok(()),
     }
 }
 
@@ -237,7 +234,7 @@ impl Version {
             }
             Material::Rsa(pair) => {
                 let private = private(pair.private.as_ref())?;
-                private.sign(scheme.rsa(pair.public.bits())?, input).map_err(|error| rsa_refusal(error, &scheme.rsa))?
+                private.sign(scheme.rsa()?, input).map_err(|error| Error::bare(scheme.rsa_refusal(error)))?
             }
             Material::Ed25519(pair) => sign_ed25519(private(pair.private.as_ref())?, scheme, message)?,
             Material::Ed25519Base(_) => {
@@ -274,12 +271,8 @@ impl Version {
                 Ok(pair.public.verify(input, &signature))
             }
             Material::Rsa(pair) => {
-                // What is a failure of the server's in signing is the caller's here, but for the name of the scheme.
-                let rsa = scheme.rsa(pair.public.bits()).map_err(|error| match (error, &scheme.rsa) {
-                    (Error::Bare(text), RsaScheme::Pss) => Error::Invalid(text),
-                    (error, _) => error,
-                })?;
-                Ok(pair.public.verify(rsa, input, &signature).unwrap_or(false))
+                let valid = pair.public.verify(scheme.rsa()?, input, &signature);
+                valid.map_err(|error| Error::invalid(scheme.rsa_refusal(error)))
             }
             Material::Ed25519(pair) => {
                 Ok(pair.public.verify(scheme.ed25519(message.signature_context)?, message.input, &signature))
@@ -311,15 +304,6 @@ fn sign_ed25519(key: &ed25519::PrivateKey, scheme: &Scheme, message: Message<'_>
 
 fn private<K>(key: Option<&K>) -> Result<&K, Error> {
     key.ok_or_else(|| Error::bare("requested version for signing does not contain a private part"))
-}
-
-fn rsa_refusal(error: rsa::Error, scheme: &RsaScheme) -> Error {
-    match (error, scheme) {
-        (rsa::Error::DigestLength, RsaScheme::Pss) => Error::bare("crypto/rsa: input must be hashed with given hash"),
-        (rsa::Error::DigestLength, _) => Error::bare("crypto/rsa: input must be hashed message"),
-        (rsa::Error::TooLong, _) => Error::bare("crypto/rsa: message too long for RSA key size"),
-        (other, _) => Error::internal(other),
-    }
 }
 
 fn der_refusal(error: DerError) -> Error {

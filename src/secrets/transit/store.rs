@@ -21,24 +21,55 @@ pub(super) struct Loaded {
     pub seq: Seq,
 }
 
+/// A key as it is stored, with some of its versions.
+pub(super) struct Records {
+    pub policy: Policy,
+    /// Up to the latest, in order; from the minimum for decryption unless all were asked for.
+    pub versions: Vec<KeyVersion>,
+    seq: Seq,
+}
+
 /// Reads a key and expands those of its versions that may be used.
 pub(super) fn load(view: &View<'_>, name: &str) -> Result<Option<Loaded>, Error> {
+    let Some(Records { policy, versions, seq }) = read(view, name)? else { return Ok(None) };
+    Ok(Some(Loaded { key: Key::new(policy, &versions)?, seq }))
+}
+
+/// Reads a key as it is stored.
+pub(super) fn read(view: &View<'_>, name: &str) -> Result<Option<Records>, Error> {
+    read_from(view, name, |policy| policy.min_decryption_version)
+}
+
+/// As `read`, with all versions that are kept.
+pub(super) fn read_all(view: &View<'_>, name: &str) -> Result<Option<Records>, Error> {
+    read_from(view, name, |policy| policy.oldest_version)
+}
+
+fn read_from(view: &View<'_>, name: &str, first: fn(&Policy) -> u32) -> Result<Option<Records>, Error> {
     persist(|| match view.get::<Policy>(&policy_path(name))? {
         None => Ok(Some(None)),
-        Some(found) => Ok(assemble(view, found)?.map(Some)),
+        Some(found) => Ok(with_versions(view, found, first)?.map(Some)),
     })
 }
 
 /// Adds the versions to a policy; `None` if one of them is gone, because the key is another by now.
-fn assemble(view: &View<'_>, found: Found<Policy>) -> Result<Option<Loaded>, Error> {
+fn with_versions(view: &View<'_>, found: Found<Policy>, first: fn(&Policy) -> u32) -> Result<Option<Records>, Error> {
     let Found { value: policy, mut seq, .. } = found;
     let mut versions = Vec::new();
-    for number in policy.min_decryption_version..=policy.latest_version {
+    for number in first(&policy)..=policy.latest_version {
         let Some(version) = view.get::<KeyVersion>(&version_path(&policy.id, number))? else { return Ok(None) };
         seq = seq.max(version.seq);
         versions.push(version.value);
     }
-    Ok(Some(Loaded { key: Key::new(policy, &versions)?, seq }))
+    Ok(Some(Records { policy, versions, seq }))
+}
+
+/// Reads one version, with its number, if it is one of those that may be used.
+pub(super) fn version(view: &View<'_>, policy: &Policy, number: i64) -> Result<Option<(u32, KeyVersion)>, Error> {
+    let usable = policy.min_decryption_version..=policy.latest_version;
+    let Some(number) = u32::try_from(number).ok().filter(|number| usable.contains(number)) else { return Ok(None) };
+    let found = view.get::<KeyVersion>(&version_path(&policy.id, number))?;
+    Ok(found.map(|found| (number, found.value)))
 }
 
 /// Names of keys in the order of their bytes: at most `limit`, those after `after`.
@@ -85,7 +116,7 @@ pub(super) fn replace(
     })
 }
 
-/// Lets `edit` change a policy, and add or delete versions beside it. `None` if there is no such key. `edit` is called
+/// Lets `edit` change a policy, and write or delete versions beside it. `None` if there is no such key. `edit` is called
 /// again when another request was faster.
 pub(super) fn update<T>(
     view: &View<'_>,
@@ -98,7 +129,7 @@ pub(super) fn update<T>(
         let mut policy = found.value.clone();
         let mut change = view.change();
         let outcome = edit(&mut policy, &mut change)?;
-        if policy == found.value {
+        if policy == found.value && change.is_empty() {
             return Ok(Some(Some(outcome)));
         }
         change.expect(&path, &found.stamp);
@@ -190,7 +221,7 @@ fn persist<T>(mut step: impl FnMut() -> Result<Option<T>, Error>) -> Result<T, E
 }
 
 /// Commits a change. Returns false if what it expects is not so any more.
-fn committed(change: Change<'_>) -> Result<bool, Error> {
+pub(super) fn committed(change: Change<'_>) -> Result<bool, Error> {
     match change.commit() {
         Ok(_) => Ok(true),
         Err(barrier::Error::Conflict) => Ok(false),

@@ -86,6 +86,24 @@ impl KeyVersion {
         }
     }
 
+    /// The private key, of the types that have a public one too, unless the public one alone was imported.
+    pub(super) fn private_key(&self, key_type: KeyType) -> Result<Option<containers::PrivateKey>, Error> {
+        use containers::PrivateKey;
+        let key = &self.key.0;
+        if self.is_public_only() {
+            return Ok(None);
+        }
+        let seed =
+            || key.first_chunk().map(|seed| Zeroizing::new(*seed)).ok_or_else(|| Error::internal("a short seed"));
+        Ok(match key_type.family() {
+            Family::Ed25519 => Some(PrivateKey::Ed25519(seed()?)),
+            Family::Ecdsa(curve) => Some(PrivateKey::Ecdsa(curve, key.clone())),
+            Family::Rsa(_) => Some(PrivateKey::Rsa(key.clone())),
+            Family::MlDsa(set) => Some(PrivateKey::MlDsa(set, seed()?)),
+            Family::Cipher(_) | Family::Hmac | Family::Cmac(_) => None,
+        })
+    }
+
     /// The certificates in PEM, with a line break between two of them; empty if there are none.
     pub(super) fn certificate_chain_pem(&self) -> Result<String, Error> {
         let chain = self.certificate_chain.iter().map(|certificate| &certificate.0[..]);

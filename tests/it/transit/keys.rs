@@ -3,6 +3,8 @@
 use std::collections::BTreeSet;
 use std::thread;
 
+use std::time::Duration;
+
 use serde_json::{Value, json};
 
 use super::{CIPHERS, decrypt, encrypt};
@@ -168,4 +170,41 @@ fn mounts_do_not_share_keys() {
     server.post("sys/mounts/transit", &json!({"type": "transit"})).expect(204);
     server.get("transit/keys/k").refused(404, "");
     server.get("other/keys/k").expect(200);
+}
+
+#[test]
+fn uses_are_counted_and_shown_on_request_only() {
+    let server = TestServer::start();
+    server.post("transit/keys/k", &json!({})).expect(200);
+    let ciphertext = super::encrypt(&server, "k", b"x");
+    server.post("transit/keys/k/rotate", &json!({})).expect(200);
+    super::encrypt(&server, "k", b"x");
+    super::encrypt(&server, "k", b"x");
+    super::decrypt(&server, "k", &ciphertext);
+    server.post("transit/hmac/k", &json!({"input": ""})).expect(200);
+    assert!(server.get("transit/keys/k").data().get("uses").is_none());
+    let uses = server.get("transit/keys/k?uses=true").data()["uses"].clone();
+    assert_eq!(
+        uses,
+        json!({
+            "1": {"encrypt": 1, "decrypt": 1, "sign": 0, "verify": 0, "mac": 0},
+            "2": {"encrypt": 2, "decrypt": 0, "sign": 0, "verify": 0, "mac": 1},
+        })
+    );
+}
+
+#[test]
+fn keys_rotate_by_themselves_as_time_passes() {
+    let server = TestServer::start();
+    server.post("transit/keys/k", &json!({"auto_rotate_period": "2h"})).expect(200);
+    let latest_after = |time: Duration| {
+        server.clock.advance(time);
+        server.core.tick();
+        server.get("transit/keys/k").data()["latest_version"].as_u64().unwrap()
+    };
+    assert_eq!(latest_after(Duration::from_hours(1)), 1);
+    assert_eq!(latest_after(Duration::from_mins(61)), 2);
+    assert_eq!(latest_after(Duration::from_mins(61)), 2);
+    server.post("transit/keys/k/config", &json!({"auto_rotate_period": 0})).expect(200);
+    assert_eq!(latest_after(Duration::from_hours(100)), 2);
 }

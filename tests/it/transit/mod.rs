@@ -6,19 +6,23 @@ use crate::client::{b64, from_b64};
 use crate::server::TestServer;
 
 mod batch;
+mod cmac;
 mod config;
 mod datakey;
 mod decrypt;
 mod encrypt;
 mod hash;
 mod keys;
+mod model;
 mod random;
 mod rewrap;
+mod rsa;
+mod sign;
 mod trim;
 
 /// The ciphertext of a plaintext, with the newest version of a key, which is made if need be.
 #[track_caller]
-fn encrypt(server: &TestServer, key: &str, plaintext: &[u8]) -> String {
+pub(crate) fn encrypt(server: &TestServer, key: &str, plaintext: &[u8]) -> String {
     server.post(&format!("transit/encrypt/{key}"), &json!({"plaintext": b64(plaintext)})).text_of("ciphertext")
 }
 

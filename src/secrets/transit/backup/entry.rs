@@ -3,7 +3,7 @@
 use serde::Serialize;
 use zeroize::Zeroizing;
 
-use super::invalid;
+use super::blob::invalid;
 use super::json::{Bytes, Integer, Members, Time};
 use crate::api::{Error, base64};
 use crate::barrier::StoredBytes;
@@ -78,7 +78,11 @@ impl Entry {
             ec_y: members.read("ec_y")?,
             ec_d: members.read("ec_d")?,
             rsa_key: members.read::<Option<_>>("rsa_key")?.as_ref().map(RsaKey::read).transpose()?,
-            rsa_public_key: members.read::<Option<_>>("rsa_public_key")?.as_ref().map(RsaPublicKey::read).transpose()?,
+            rsa_public_key: members
+                .read::<Option<_>>("rsa_public_key")?
+                .as_ref()
+                .map(RsaPublicKey::read)
+                .transpose()?,
             public_key: members.read("public_key")?,
             convergent_version: members.read("convergent_version")?,
             creation_time: members.read("creation_time")?,
@@ -114,7 +118,9 @@ impl Entry {
 
     fn take_pair(&mut self, family: Family) -> Result<Option<KeyPair>, Error> {
         match family {
-            Family::Cipher(_) | Family::Hmac | Family::Cmac(_) => Ok(self.key.take().map(|key| KeyPair::symmetric(key.0))),
+            Family::Cipher(_) | Family::Hmac | Family::Cmac(_) => {
+                Ok(self.key.take().map(|key| KeyPair::symmetric(key.0)))
+            }
             Family::Ed25519 => self.ed25519(),
             Family::Ecdsa(curve) => self.ecdsa(curve),
             Family::Rsa(bits) => self.rsa(bits),
@@ -242,8 +248,7 @@ impl Entry {
                 let (x, y) = coordinates(curve, &public_key.0).ok_or_else(|| Error::internal("not a point"))?;
                 (entry.ec_x, entry.ec_y) = (Some(x.into()), Some(y.into()));
                 entry.ec_d = private.map(|scalar| scalar.as_slice().into());
-                entry.public_key =
-                    PublicKey::Ecdsa(curve, public_key.0.to_vec()).to_pem().map_err(Error::internal)?;
+                entry.public_key = PublicKey::Ecdsa(curve, public_key.0.to_vec()).to_pem().map_err(Error::internal)?;
             }
             Family::Rsa(_) => {
                 entry.rsa_key = private.map(|pkcs1| RsaKey::of(pkcs1)).transpose()?;

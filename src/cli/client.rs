@@ -1,0 +1,127 @@
+//! A client of a running server, for commands that need one: one request after the other, over plain HTTP.
+
+use std::path::PathBuf;
+
+use bytes::Bytes;
+use http_body_util::{BodyExt, Full, Limited};
+use hyper::client::conn::http1;
+use hyper::header::{CONTENT_TYPE, HOST};
+use hyper::{Method, Request, StatusCode};
+use hyper_util::rt::TokioIo;
+use serde_json::{Value, json};
+use tokio::net::TcpStream;
+use tokio::runtime::{Builder, Runtime};
+
+use super::variable;
+use crate::crypto::secret::Secret;
+
+/// The server that the environment names, and the token to show it.
+pub(super) struct Client {
+    /// Host and port.
+    authority: String,
+    token: Option<Secret<String>>,
+    runtime: Runtime,
+}
+
+impl Client {
+    /// Of `COFFER_ADDR` or `VAULT_ADDR`, with the token of `COFFER_TOKEN` or `VAULT_TOKEN`, or else of `~/.vault-token`.
+    pub(super) fn from_environment() -> Result<Self, String> {
+        let address = variable("ADDR").unwrap_or_else(|| ADDRESS_DEFAULT.to_owned());
+        let token = variable("TOKEN").or_else(stored_token).filter(|token| !token.is_empty());
+        let runtime = Builder::new_current_thread().enable_all().build();
+        Ok(Self {
+            authority: authority(&address)?,
+            token: token.map(Secret::new),
+            runtime: runtime.map_err(|error| format!("cannot start the runtime: {error}"))?,
+        })
+    }
+
+    /// The `data` of the answer to a read.
+    pub(super) fn read(&self, path: &str) -> Result<Value, String> {
+        let answer = self.runtime.block_on(self.send(Method::GET, path, Vec::new()))?;
+        Ok(answer.get("data").cloned().unwrap_or_default())
+    }
+
+    /// Writes an object.
+    pub(super) fn write(&self, path: &str, body: &Value) -> Result<(), String> {
+        self.runtime.block_on(self.send(Method::POST, path, body.to_string().into_bytes())).map(drop)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, String> {
+        let authority = &self.authority;
+        let unreachable = |error: &dyn std::fmt::Display| format!("cannot reach http://{authority}: {error}");
+        let stream = TcpStream::connect(authority).await.map_err(|error| unreachable(&error))?;
+        let (mut sender, connection) =
+            http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
+        let connection = tokio::spawn(connection);
+        let mut request = Request::builder().method(method).uri(format!("/v1/{path}")).header(HOST, authority);
+        request = request.header(CONTENT_TYPE, "application/json");
+        if let Some(token) = &self.token {
+            request = request.header("X-Vault-Token", token.expose());
+        }
+        let request = request.body(Full::from(body)).map_err(|error| format!("cannot ask for {path:?}: {error}"))?;
+        let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+        let status = response.status();
+        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
+        let body = body.map_err(|error| unreachable(&error))?.to_bytes();
+        connection.abort();
+        let answer = if body.is_empty() { json!({}) } else { serde_json::from_slice(&body).unwrap_or_default() };
+        if status.is_success() { Ok(answer) } else { Err(refusal(status, path, &answer)) }
+    }
+}
+
+/// Host and port of an address.
+fn authority(address: &str) -> Result<String, String> {
+    let rest = address.strip_prefix("http://").ok_or_else(|| {
+        format!("the address {address:?} does not begin with http://; this command does not speak HTTPS yet")
+    })?;
+    let authority = rest.split('/').next().unwrap_or(rest);
+    match authority.rsplit_once(':') {
+        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(authority.to_owned()),
+        _ => Ok(format!("{authority}:80")),
+    }
+}
+
+/// What a server says in place of an answer, in one line.
+fn refusal(status: StatusCode, path: &str, answer: &Value) -> String {
+    let errors = answer.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    let errors: Vec<_> = errors.flat_map(|error| error.split_whitespace()).collect();
+    let hint = if status == StatusCode::FORBIDDEN { " (is VAULT_TOKEN set?)" } else { "" };
+    format!("{path}: the server answers {}: {}{hint}", status.as_u16(), errors.join(" "))
+}
+
+/// The token of the last login, where Vault's command line keeps it too.
+fn stored_token() -> Option<String> {
+    let home = std::env::home_dir()?;
+    let text = std::fs::read_to_string([home, PathBuf::from(".vault-token")].iter().collect::<PathBuf>()).ok()?;
+    Some(text.trim().to_owned())
+}
+
+const ADDRESS_DEFAULT: &str = "http://127.0.0.1:8200";
+/// Bytes of an answer.
+const ANSWER_BYTES_MAX: usize = 32 << 20;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn addresses_name_a_host_and_a_port() {
+        assert_eq!(authority("http://127.0.0.1:8200").unwrap(), "127.0.0.1:8200");
+        assert_eq!(authority("http://coffer.example/").unwrap(), "coffer.example:80");
+        assert_eq!(authority("http://[::1]:8200/v1").unwrap(), "[::1]:8200");
+        for wrong in ["https://coffer.example", "coffer.example:8200", ""] {
+            assert!(authority(wrong).unwrap_err().contains("http://"), "{wrong:?}");
+        }
+    }
+
+    #[test]
+    fn refusals_are_one_line() {
+        let answer = json!({"errors": ["1 error occurred:\n\t* no such key\n\n", "other"]});
+        assert_eq!(
+            refusal(StatusCode::BAD_REQUEST, "transit/keys/k", &answer),
+            "transit/keys/k: the server answers 400: 1 error occurred: * no such key other"
+        );
+        assert!(refusal(StatusCode::FORBIDDEN, "x", &json!({})).ends_with("(is VAULT_TOKEN set?)"));
+    }
+}
