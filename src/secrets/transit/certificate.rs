@@ -208,7 +208,7 @@ fn refuse_chain(why: &str) -> Error {
 }
 
 /// Derived keys have as many public keys as there are contexts.
-pub(super) const DERIVED: &str = "operation not supported for keys with derivation enabled";
+const DERIVED: &str = "operation not supported for keys with derivation enabled";
 
 #[cfg(test)]
 mod tests {

@@ -61,6 +61,9 @@ impl Endpoint for DeriveKey {
             }
         }
         let added = transit.update(&view, &self.name, |policy, change| {
+            if !policy.imported {
+                return Err(Error::invalid("a key that was made here takes no derived versions"));
+            }
             check_takes_versions(policy)?;
             append(policy, private_pair(policy.key_type, &key)?, call.now, change)
         })?;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
+use super::Transit;
 use super::key::Key;
 use super::key_type::{Family, KeyType};
 use super::material::Material;
@@ -11,7 +12,6 @@ use super::policy::{Policy, SOFT_DELETED};
 use super::store::{self, Records};
 use super::version::KeyVersion;
 use super::wrapping::{self, oaep_hash};
-use super::{Transit, certificate};
 use crate::api::json::Object;
 use crate::api::{Error, Reply, base64};
 use crate::crypto::containers::PublicKey;
@@ -48,7 +48,7 @@ impl Endpoint for ExportKey {
             return Err(Error::invalid("private key material is not exportable"));
         }
         kind.check(policy.key_type)?;
-        answer(&self.name, &records, &self.version, |version| kind.text(policy, version, format))
+        answer(&self.name, &records, &self.version, |version| kind.text(policy.key_type, version, format))
     }
 }
 
@@ -211,11 +211,11 @@ impl Kind {
         }))
     }
 
-    fn text(self, policy: &Policy, version: &KeyVersion, format: Format) -> Result<Zeroizing<String>, Error> {
+    fn text(self, key_type: KeyType, version: &KeyVersion, format: Format) -> Result<Zeroizing<String>, Error> {
         match self {
-            Self::Encryption | Self::Signing | Self::Cmac => private_text(policy.key_type, version, format),
+            Self::Encryption | Self::Signing | Self::Cmac => private_text(key_type, version, format),
             Self::Hmac => raw_text(&version.hmac_key.0, format),
-            Self::Public => public_text(policy, version, format),
+            Self::Public => public_text(key_type, version, format),
             Self::CertificateChain => match version.certificate_chain_pem()? {
                 chain if chain.is_empty() => {
                     Err(Error::bare("selected key version does not have a certificate chain imported"))
@@ -244,15 +244,10 @@ fn private_text(key_type: KeyType, version: &KeyVersion, format: Format) -> Resu
     Ok(ended(pem, key_type.family()))
 }
 
-fn public_text(policy: &Policy, version: &KeyVersion, format: Format) -> Result<Zeroizing<String>, Error> {
-    let key_type = policy.key_type;
+fn public_text(key_type: KeyType, version: &KeyVersion, format: Format) -> Result<Zeroizing<String>, Error> {
     let Some(public) = version.public_key(key_type) else {
         return Err(Error::bare(format!("unknown key type {} for export type public-key", key_type.name())));
     };
-    if policy.derived.is_some() {
-        // It is no key of any context, only a part of what all of them come from.
-        return Err(Error::invalid(certificate::DERIVED));
-    }
     match (format, &public) {
         (Format::Usual | Format::Raw, PublicKey::Ed25519(key)) => raw_text(key, format),
         (Format::Raw, _) => Err(unknown_format(key_type.family())),
@@ -347,7 +342,7 @@ mod tests {
         let check = |key_type: KeyType, kind: Kind, beginnings: [(Format, &str); 4]| {
             let version = version(key_type);
             for (format, expected) in beginnings {
-                let text = match kind.text(&policy(key_type), &version, format) {
+                let text = match kind.text(key_type, &version, format) {
                     Ok(text) => text,
                     Err(Error::Bare(text)) => Zeroizing::new(text.into_owned()),
                     Err(other) => panic!("{other}"),
@@ -382,7 +377,7 @@ mod tests {
     fn public_halves_alone_have_no_private_text() {
         let whole = version(KeyType::EcdsaP256);
         let half = KeyVersion { key: StoredBytes::default(), ..whole };
-        let text = Kind::Signing.text(&policy(KeyType::EcdsaP256), &half, Format::Usual).unwrap();
+        let text = Kind::Signing.text(KeyType::EcdsaP256, &half, Format::Usual).unwrap();
         assert!(text.is_empty());
         assert!(importable_form(KeyType::EcdsaP256, &half).is_err());
     }

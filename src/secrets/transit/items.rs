@@ -13,18 +13,15 @@ use zeroize::Zeroize;
 
 use crate::api::{Error, weak};
 use crate::crypto::wiped::Wiped;
+use shape::{Member, Rules};
+
+pub(super) use shape::Shape;
+
+mod shape;
 
 /// The parameter `batch_input`, still as text. Absent, and `null`, are no batch.
 #[derive(Default)]
 pub(super) struct Batch(Option<Wiped>);
-
-/// How the items of an endpoint look.
-pub(super) struct Shape {
-    members: &'static [(&'static str, Member)],
-    /// What is said of an item without a text.
-    missing: &'static str,
-    rules: Rules,
-}
 
 /// One item: of a batch, or the only one of a request without a batch.
 #[derive(Default)]
@@ -54,107 +51,6 @@ pub(super) struct More<'t> {
 /// Text of a body, wiped if it had to be copied.
 #[derive(Default)]
 pub(super) struct Text<'t>(Cow<'t, str>);
-
-#[derive(Clone, Copy)]
-enum Member {
-    Text,
-    /// As `Text`, and must not be `null`.
-    Plaintext,
-    Context,
-    AssociatedData,
-    KeyVersion,
-    Reference,
-    Signature,
-    Hmac,
-    Cmac,
-    MacLength,
-    SignatureContext,
-    EncryptPadding,
-    DecryptPadding,
-}
-
-/// The ways in which Vault reads items.
-#[derive(Clone, Copy, PartialEq, Eq)]
-enum Rules {
-    /// Types are exact, and a missing text fails the whole batch.
-    Strict,
-    /// Numbers are texts too, and a missing text fails its item.
-    Generic,
-    /// As `Generic`, and every member is a text: another `null` than that of the text proper is an empty one.
-    Texts,
-}
-
-impl Shape {
-    pub(super) const ENCRYPT: Self = Self {
-        members: &[
-            ("plaintext", Member::Plaintext),
-            ("context", Member::Context),
-            ("associated_data", Member::AssociatedData),
-            ("key_version", Member::KeyVersion),
-            ("padding_scheme", Member::EncryptPadding),
-            ("reference", Member::Reference),
-        ],
-        missing: "plaintext' missing plaintext to encrypt",
-        rules: Rules::Strict,
-    };
-
-    pub(super) const DECRYPT: Self = Self {
-        members: &[
-            ("ciphertext", Member::Text),
-            ("context", Member::Context),
-            ("associated_data", Member::AssociatedData),
-            ("padding_scheme", Member::DecryptPadding),
-            ("reference", Member::Reference),
-        ],
-        missing: "ciphertext' missing ciphertext to decrypt",
-        rules: Rules::Strict,
-    };
-
-    pub(super) const REWRAP: Self = Self {
-        members: &[
-            ("ciphertext", Member::Text),
-            ("context", Member::Context),
-            ("key_version", Member::KeyVersion),
-            ("decrypt_padding_scheme", Member::DecryptPadding),
-            ("encrypt_padding_scheme", Member::EncryptPadding),
-            ("reference", Member::Reference),
-        ],
-        missing: "",
-        rules: Rules::Generic,
-    };
-
-    pub(super) const SIGN: Self = Self {
-        members: &[
-            ("input", Member::Text),
-            ("context", Member::Context),
-            ("signature_context", Member::SignatureContext),
-            ("reference", Member::Reference),
-        ],
-        missing: "",
-        rules: Rules::Texts,
-    };
-
-    pub(super) const VERIFY: Self = Self {
-        members: &[
-            ("input", Member::Text),
-            ("signature", Member::Signature),
-            ("hmac", Member::Hmac),
-            ("cmac", Member::Cmac),
-            ("mac_length", Member::MacLength),
-            ("context", Member::Context),
-            ("signature_context", Member::SignatureContext),
-            ("reference", Member::Reference),
-        ],
-        missing: "",
-        rules: Rules::Texts,
-    };
-
-    pub(super) const MAC: Self = Self {
-        members: &[("input", Member::Text), ("mac_length", Member::MacLength), ("reference", Member::Reference)],
-        missing: "",
-        rules: Rules::Texts,
-    };
-}
 
 impl<'t> Item<'t> {
     /// The only item of a request without a batch.
@@ -306,7 +202,7 @@ impl<'t> Members<'_, 't> {
             (Value::Text(text), _, _) => *place = text,
             (Value::Integer(number), _, Rules::Generic | Rules::Texts) => *place = Text(Cow::Owned(number.to_string())),
             (Value::Fraction(number), _, Rules::Generic | Rules::Texts) => {
-                *place = Text(Cow::Owned(number.to_string()))
+                *place = Text(Cow::Owned(number.to_string()));
             }
             (Value::Null, member, _) if !matches!(member, Member::Plaintext) => *place = Text::default(),
             (value, _, _) => self.refuse(name, "string", &value),

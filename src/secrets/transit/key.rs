@@ -131,10 +131,10 @@ impl Key {
 
     fn check_encrypts(&self, what: &str) -> Result<(), Error> {
         let key_type = self.policy.key_type;
-        match key_type.encrypts() {
-            true => Ok(()),
-            false => Err(Error::invalid(format!("message {what} not supported for key type {}", key_type.name()))),
+        if key_type.encrypts() {
+            return Ok(());
         }
+        Err(Error::invalid(format!("message {what} not supported for key type {}", key_type.name())))
     }
 
     fn or_latest(&self, requested: i64) -> i64 {

@@ -75,9 +75,9 @@ impl Endpoint for Sign {
                 result.set("key_version", 0);
             };
             let work = Work { items: &items, failures: Failures::KeepAll, room: items.len() * RESULT_BYTES, blank };
-            return work.run(|_, item, result| match item.text {
-                None => Err(Error::invalid("missing input")),
-                Some(_) => order.sign(item, "publickey", result),
+            return work.run(|_, item, result| {
+                item.text.as_ref().ok_or_else(|| Error::invalid("missing input"))?;
+                order.sign(item, "publickey", result)
             });
         }
         let more = More { signature_context: Text::from(&*self.signature_context), ..More::default() };

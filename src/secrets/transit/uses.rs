@@ -50,13 +50,11 @@ impl Uses {
 
     /// Counts an encryption under a random nonce of 96 bits (NIST SP 800-38D section 8.3), if there may be one more.
     pub(super) fn count_random_nonce(&self) -> Result<(), Error> {
-        match self.count(Use::Encrypt) {
-            ..RANDOM_NONCES_MAX => Ok(()),
-            _ => {
-                self.place(Use::Encrypt).fetch_sub(1, Ordering::Relaxed);
-                Err(Error::invalid(EXHAUSTED))
-            }
+        if self.count(Use::Encrypt) < RANDOM_NONCES_MAX {
+            return Ok(());
         }
+        self.place(Use::Encrypt).fetch_sub(1, Ordering::Relaxed);
+        Err(Error::invalid(EXHAUSTED))
     }
 
     /// Whether no further random nonce may be taken.

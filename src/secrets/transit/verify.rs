@@ -82,12 +82,10 @@ impl Endpoint for Verify {
         };
         let blank = if kind == Kind::Signature { invalid } else { no_result };
         let work = Work { items: &items, failures: Failures::KeepAll, room: 0, blank };
-        work.run(|_, item, result| match item.text {
-            None => Err(Error::invalid("missing input")),
-            Some(_) => {
-                result.set("valid", verifier.verify(item)?);
-                Ok(())
-            }
+        work.run(|_, item, result| {
+            item.text.as_ref().ok_or_else(|| Error::invalid("missing input"))?;
+            result.set("valid", verifier.verify(item)?);
+            Ok::<_, Error>(())
         })
     }
 }
@@ -169,10 +167,10 @@ impl Kind {
         if kinds.clone().flatten().any(|other| other != kind) {
             return Err(Error::invalid("elements of batch_input must all provide 'signature' or all provide 'hmac'"));
         }
-        match kinds.all(|kind| kind.is_some()) {
-            true => Ok(kind),
-            false => Err(Error::invalid(format!("some elements of batch_input are missing '{}'", kind.member()))),
+        if kinds.any(|kind| kind.is_none()) {
+            return Err(Error::invalid(format!("some elements of batch_input are missing '{}'", kind.member())));
         }
+        Ok(kind)
     }
 
     const fn member(self) -> &'static str {

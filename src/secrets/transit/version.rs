@@ -154,7 +154,7 @@ impl KeyPair {
 
     pub(super) fn ml_dsa(set: ml_dsa::ParameterSet, seed: &[u8; 32]) -> Result<Self, Error> {
         let key = ml_dsa::PrivateKey::from_seed(set, seed).map_err(Error::internal)?;
-        Ok(Self { key: Zeroizing::new(seed.to_vec()), public_key: key.public_key().to_vec() })
+        Ok(Self { key: Zeroizing::new(seed.to_vec()), public_key: key.public_key() })
     }
 }
 

@@ -7,7 +7,7 @@ use proptest::sample::{Index, select};
 
 use super::rules::{Config, Context, Kind, What};
 
-/// One request about the key of a name.
+/// What happens next to the key of a name.
 #[derive(Clone, Debug)]
 pub(super) struct Turn {
     pub(super) key: &'static str,
@@ -22,7 +22,9 @@ pub(super) enum Step {
         plaintext_backup: bool,
     },
     Configure(Config),
-    Rotate,
+    Rotate {
+        times: u8,
+    },
     Trim(Option<i64>),
     Delete,
     SoftDelete,
@@ -74,20 +76,21 @@ pub(super) enum Chosen {
     Other(Context),
 }
 
+/// Sequences that begin with keys, or there would be none for long.
 pub(super) fn turns() -> impl Strategy<Value = Vec<Turn>> {
-    vec((select(&NAMES[..]), step()).prop_map(|(key, step)| Turn { key, step }), 1..STEPS_MAX)
+    let creations = NAMES.map(|key| create().prop_map(move |step| Turn { key, step }));
+    let turn = (select(&NAMES[..]), step()).prop_map(|(key, step)| Turn { key, step });
+    (creations, vec(turn, 0..STEPS_MAX)).prop_map(|(creations, turns)| [&creations[..], &turns].concat())
 }
 
 fn step() -> impl Strategy<Value = Step> {
     let made = || any::<Index>();
     let input = || select(&INPUTS[..]);
     prop_oneof![
-        4 => (kind(), mostly(), mostly()).prop_map(|(kind, exportable, plaintext_backup)| Step::Create {
-            kind, exportable, plaintext_backup
-        }),
-        6 => config().prop_map(Step::Configure),
-        6 => Just(Step::Rotate),
-        3 => option::weighted(0.9, version()).prop_map(Step::Trim),
+        3 => create(),
+        8 => config().prop_map(Step::Configure),
+        8 => (1_u8..4).prop_map(|times| Step::Rotate { times }),
+        6 => option::weighted(0.9, version()).prop_map(Step::Trim),
         1 => Just(Step::Delete),
         1 => Just(Step::SoftDelete),
         2 => Just(Step::RestoreSoftDeleted),
@@ -95,22 +98,30 @@ fn step() -> impl Strategy<Value = Step> {
         3 => (any::<Index>(), any::<bool>(), any::<bool>()).prop_map(|(backup, renamed, force)| Step::Restore {
             backup, renamed, force
         }),
-        6 => (kind(), version_to_use(), context(), input()).prop_map(|(kind, version, context, input)| Step::Encrypt {
+        10 => (kind(), version_to_use(), context(), input()).prop_map(|(kind, version, context, input)| Step::Encrypt {
             kind, version, context, input
         }),
         4 => (made(), chosen()).prop_map(|(made, context)| Step::Decrypt { made, context }),
         3 => (made(), version_to_use(), chosen()).prop_map(|(made, version, context)| Step::Rewrap {
             made, version, context
         }),
-        4 => (version_to_use(), context(), input()).prop_map(|(version, context, input)| Step::Sign {
+        8 => (version_to_use(), context(), input()).prop_map(|(version, context, input)| Step::Sign {
             version, context, input
         }),
         4 => (select(&[What::Hmac, What::Hmac, What::Cmac][..]), version_to_use(), input()).prop_map(
             |(what, version, input)| Step::Mac { what, version, input }
         ),
         4 => (made(), chosen()).prop_map(|(made, context)| Step::Verify { made, context }),
-        2 => Just(Step::UseAll),
+        4 => Just(Step::UseAll),
     ]
+}
+
+fn create() -> impl Strategy<Value = Step> {
+    (kind(), mostly(), mostly()).prop_map(|(kind, exportable, plaintext_backup)| Step::Create {
+        kind,
+        exportable,
+        plaintext_backup,
+    })
 }
 
 fn kind() -> impl Strategy<Value = Kind> {
@@ -120,16 +131,19 @@ fn kind() -> impl Strategy<Value = Kind> {
 
 fn config() -> impl Strategy<Value = Config> {
     let flag = || option::weighted(0.3, mostly());
-    let minimum = || option::weighted(0.5, version());
-    (minimum(), minimum(), flag(), flag(), flag()).prop_map(
-        |(min_decryption, min_encryption, deletion_allowed, exportable, plaintext_backup)| Config {
-            min_decryption,
-            min_encryption,
-            deletion_allowed,
-            exportable,
-            plaintext_backup,
-        },
-    )
+    let minimum = || option::weighted(0.3, version());
+    let minimums = prop_oneof![
+        2 => (minimum(), minimum()),
+        // What leads on to trimming.
+        3 => (version(), 0..2_i64).prop_map(|(version, more)| (Some(version), Some(version + more))),
+    ];
+    (minimums, flag(), flag(), flag()).prop_map(|(minimums, deletion_allowed, exportable, plaintext_backup)| Config {
+        min_decryption: minimums.0,
+        min_encryption: minimums.1,
+        deletion_allowed,
+        exportable,
+        plaintext_backup,
+    })
 }
 
 fn version() -> impl Strategy<Value = i64> {
@@ -168,4 +182,4 @@ const TYPES: [&str; 10] = [
     "aes256-cmac",
     "unknown",
 ];
-const STEPS_MAX: usize = 61;
+const STEPS_MAX: usize = 60;
