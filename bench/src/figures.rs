@@ -6,9 +6,10 @@ use anyhow::{Context, Result};
 use serde::Serialize;
 
 use crate::{
+    alone,
     load::{self, Shape, Window},
     server::{Kind, Server},
-    workloads::{Load, Measure, Probe, Workload},
+    workloads::{Load, Measure, Probe, Wanted, Workload},
 };
 
 /// How a run is made.
@@ -32,6 +33,8 @@ pub(crate) struct Figures {
     pub(crate) others_percent: Option<f64>,
     /// Work for the same CPU time, memory or wall time, the bare server's being 1: above 1 Coffer is the better one.
     pub(crate) ratio: Spread,
+    /// Of a load whose target says so.
+    pub(crate) overhead: Option<Overhead>,
     pub(crate) target: Target,
     pub(crate) passed: bool,
 }
@@ -43,6 +46,15 @@ pub(crate) struct Side {
     pub(crate) rate: Option<f64>,
     /// CPU time in µs that the load generator spent on each request; none for a probe.
     pub(crate) generator: Option<f64>,
+}
+
+/// What Coffer adds to the operation that a request asks for.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Overhead {
+    /// CPU time in µs of the operation by itself.
+    pub(crate) alone: f64,
+    /// The CPU time of a request less that of the operation, in requests to the bare server.
+    pub(crate) requests: Spread,
 }
 
 #[derive(Clone, Copy, Serialize)]
@@ -57,6 +69,8 @@ pub(crate) struct Spread {
 pub(crate) enum Target {
     RatioAtLeast(f64),
     CostBelow(f64),
+    /// In requests to the bare server.
+    OverheadAtMost(f64),
 }
 
 /// Measures one workload.
@@ -72,26 +86,55 @@ fn compare(workload: &Workload, load: &Load, plan: &Plan) -> Result<Figures> {
     let (coffer, bare) = (provisioned(&plan.contender)?, provisioned(&Kind::Bare)?);
     let (script, items) = load.prepare(&plan.contender, &coffer)?;
     let bare_script = (load.bare)(&bare)?;
-    let mut windows = Vec::new();
+    let operation = match load.wanted {
+        Wanted::Ratio(_) => None,
+        Wanted::Overhead { operation, .. } => Some(operation()?),
+    };
+    let mut rounds = Vec::new();
     for _ in 0..plan.rounds {
-        windows.push((load::run(&coffer, &script, plan.shape)?, load::run(&bare, &bare_script, plan.shape)?));
+        rounds.push(Round {
+            coffer: load::run(&coffer, &script, plan.shape)?,
+            alone: operation.as_ref().map(|it| alone::cost(it, plan.shape.window / ALONE_PART)).transpose()?,
+            bare: load::run(&bare, &bare_script, plan.shape)?,
+        });
     }
     let unit = format!("µs CPU/{}", if items == 1 { "request" } else { "item" });
     let items = f64::from(items);
-    let ratios = windows.iter().map(|(coffer, bare)| bare.cost() / (coffer.cost() / items));
-    let (ratio, target) = (spread(ratios), Target::RatioAtLeast(load.ratio_min));
-    let coffer = side(windows.iter().map(|(coffer, _)| coffer), items);
+    let ratio = spread(rounds.iter().map(|round| round.bare.cost() / (round.coffer.cost() / items)));
+    let overhead = operation.map(|_| Overhead {
+        alone: spread(rounds.iter().filter_map(|round| round.alone)).median,
+        requests: spread(rounds.iter().filter_map(Round::overhead)),
+    });
+    let target = match load.wanted {
+        Wanted::Ratio(least) => Target::RatioAtLeast(least),
+        Wanted::Overhead { requests_max, .. } => Target::OverheadAtMost(requests_max),
+    };
+    let windows = rounds.iter().flat_map(|round| [&round.coffer, &round.bare]);
     Ok(Figures {
         workload: workload.name,
         about: workload.about,
         unit,
-        passed: target.met(&coffer, ratio),
-        bare: side(windows.iter().map(|(_, bare)| bare), 1.0),
-        others_percent: Some(spread(windows.iter().flat_map(|(a, b)| [a, b]).map(Window::others_percent)).median),
-        coffer,
+        passed: target.met(overhead.map_or(ratio, |it| it.requests).median),
+        bare: side(rounds.iter().map(|round| &round.bare), 1.0),
+        others_percent: Some(spread(windows.map(Window::others_percent)).median),
+        coffer: side(rounds.iter().map(|round| &round.coffer), items),
         ratio,
+        overhead,
         target,
     })
+}
+
+/// One window of each side, and the cost in µs of the operation by itself between them.
+struct Round {
+    coffer: Window,
+    alone: Option<f64>,
+    bare: Window,
+}
+
+impl Round {
+    fn overhead(&self) -> Option<f64> {
+        self.alone.map(|alone| (self.coffer.cost() - alone) / self.bare.cost())
+    }
 }
 
 fn sample(workload: &Workload, probe: &Probe, plan: &Plan) -> Result<Figures> {
@@ -107,11 +150,12 @@ fn sample(workload: &Workload, probe: &Probe, plan: &Plan) -> Result<Figures> {
         workload: workload.name,
         about: workload.about,
         unit: probe.unit.to_owned(),
-        passed: target.met(&coffer, ratio),
+        passed: target.met(coffer.cost),
         others_percent: None,
         bare: side(samples.iter().map(|sample| sample.1).collect()),
         coffer,
         ratio,
+        overhead: None,
         target,
     })
 }
@@ -133,7 +177,7 @@ fn side<'a>(windows: impl Iterator<Item = &'a Window> + Clone, items: f64) -> Si
 
 impl Window {
     /// Server CPU time in µs for each request.
-    fn cost(&self) -> f64 {
+    pub(crate) fn cost(&self) -> f64 {
         micros(self.server_cpu) / f64::from(self.requests)
     }
 
@@ -148,21 +192,26 @@ impl Window {
     }
 
     /// Requests in a second.
-    fn rate(&self) -> f64 {
+    pub(crate) fn rate(&self) -> f64 {
         f64::from(self.requests) / self.elapsed.as_secs_f64()
     }
 }
 
 impl Target {
-    fn met(self, coffer: &Side, ratio: Spread) -> bool {
+    /// Whether what was measured of what the target is about is good enough.
+    fn met(self, measured: f64) -> bool {
         match self {
-            Target::RatioAtLeast(least) => ratio.median >= least,
-            Target::CostBelow(limit) => coffer.cost < limit,
+            Target::RatioAtLeast(least) => measured >= least,
+            Target::CostBelow(limit) => measured < limit,
+            Target::OverheadAtMost(most) => measured <= most,
         }
     }
 }
 
-fn micros(duration: Duration) -> f64 {
+/// Of a window's length, what the operation by itself runs for on each core.
+const ALONE_PART: u32 = 4;
+
+pub(crate) fn micros(duration: Duration) -> f64 {
     duration.as_secs_f64() * 1e6
 }
 
@@ -192,11 +241,11 @@ mod tests {
 
     #[test]
     fn targets() {
-        let coffer = Side { cost: 20.0, rate: None, generator: None };
-        let ratio = Spread { median: 0.7, least: 0.6, most: 0.8 };
-        assert!(Target::RatioAtLeast(0.7).met(&coffer, ratio));
-        assert!(!Target::RatioAtLeast(0.71).met(&coffer, ratio));
-        assert!(Target::CostBelow(20.1).met(&coffer, ratio));
-        assert!(!Target::CostBelow(20.0).met(&coffer, ratio));
+        assert!(Target::RatioAtLeast(0.7).met(0.7));
+        assert!(!Target::RatioAtLeast(0.71).met(0.7));
+        assert!(Target::CostBelow(20.1).met(20.0));
+        assert!(!Target::CostBelow(20.0).met(20.0));
+        assert!(Target::OverheadAtMost(1.5).met(1.5));
+        assert!(!Target::OverheadAtMost(1.5).met(1.51));
     }
 }

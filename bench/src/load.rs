@@ -69,6 +69,49 @@ pub(crate) fn run(server: &Server, script: &Script, shape: Shape) -> Result<Wind
     window
 }
 
+/// Sends `count` requests over so many connections, none more than once, and waits for all answers, which must be
+/// successes. The window is all of it.
+pub(crate) fn finish(
+    server: &Server,
+    connections: u32,
+    count: u32,
+    request: impl Fn(u32) -> Vec<u8> + Send + Sync + 'static,
+) -> Result<Window> {
+    let clocks = Clocks::read(server)?;
+    let errand = Arc::new(Errand { next: AtomicU32::new(0), count, request });
+    Builder::new_current_thread().enable_io().build()?.block_on(async {
+        let mut connections: JoinSet<_> =
+            (0..connections).map(|_| work_off(server.address, Arc::clone(&errand))).collect();
+        while let Some(outcome) = connections.join_next().await {
+            outcome??;
+        }
+        anyhow::Ok(())
+    })?;
+    clocks.window(server, count)
+}
+
+/// Requests by number, of which each connection takes the next.
+struct Errand<R> {
+    next: AtomicU32,
+    count: u32,
+    request: R,
+}
+
+async fn work_off(address: SocketAddr, errand: Arc<Errand<impl Fn(u32) -> Vec<u8>>>) -> Result<()> {
+    let (mut stream, mut answer) = (connect(address).await?, Vec::new());
+    loop {
+        let number = errand.next.fetch_add(1, Relaxed);
+        if number >= errand.count {
+            return Ok(());
+        }
+        stream.write_all(&(errand.request)(number)).await?;
+        let head = receive(&mut stream, &mut answer).await?;
+        if !head.success() {
+            head.body(&answer)?;
+        }
+    }
+}
+
 struct Traffic {
     requests: Vec<Vec<u8>>,
     answers: AtomicU32,
@@ -77,19 +120,37 @@ struct Traffic {
 
 fn observe(server: &Server, answers: &AtomicU32, length: Duration) -> Result<Window> {
     thread::sleep(WARM_UP);
-    let (begin, machine_cpu) = (Instant::now(), machine_cpu_time()?);
-    let (server_cpu, generator_cpu) = (server.cpu_time()?, own_cpu_time()?);
-    let requests = answers.load(Relaxed);
+    let (clocks, requests) = (Clocks::read(server)?, answers.load(Relaxed));
     thread::sleep(length);
-    let window = Window {
-        requests: answers.load(Relaxed) - requests,
-        elapsed: begin.elapsed(),
-        server_cpu: server.cpu_time()?.saturating_sub(server_cpu),
-        generator_cpu: own_cpu_time()?.saturating_sub(generator_cpu),
-        machine_cpu: machine_cpu_time()?.saturating_sub(machine_cpu),
-    };
-    ensure!(window.requests > 0, "no answer in {length:?}");
-    Ok(window)
+    clocks.window(server, answers.load(Relaxed) - requests)
+}
+
+/// What the clocks said when a window began.
+struct Clocks {
+    begin: Instant,
+    server: Duration,
+    generator: Duration,
+    machine: Duration,
+}
+
+impl Clocks {
+    fn read(server: &Server) -> Result<Self> {
+        let (begin, machine) = (Instant::now(), machine_cpu_time()?);
+        Ok(Self { begin, server: server.cpu_time()?, generator: own_cpu_time()?, machine })
+    }
+
+    /// The window since then, in which there were so many answers.
+    fn window(&self, server: &Server, requests: u32) -> Result<Window> {
+        let elapsed = self.begin.elapsed();
+        ensure!(requests > 0, "no answer in {elapsed:?}");
+        Ok(Window {
+            requests,
+            elapsed,
+            server_cpu: server.cpu_time()?.saturating_sub(self.server),
+            generator_cpu: own_cpu_time()?.saturating_sub(self.generator),
+            machine_cpu: machine_cpu_time()?.saturating_sub(self.machine),
+        })
+    }
 }
 
 fn own_cpu_time() -> Result<Duration> {
@@ -127,9 +188,7 @@ fn generate(address: SocketAddr, traffic: &Arc<Traffic>, shape: Shape, index: u3
 }
 
 async fn converse(address: SocketAddr, traffic: Arc<Traffic>, number: usize) -> Result<Value> {
-    let mut stream = TcpStream::connect(address).await?;
-    stream.set_nodelay(true)?;
-    let mut answer = Vec::with_capacity(64 * 1024);
+    let (mut stream, mut answer) = (connect(address).await?, Vec::with_capacity(64 * 1024));
     let mut requests = traffic.requests.iter().cycle().skip(number % traffic.requests.len());
     loop {
         stream.write_all(requests.next().context("a script without requests")?).await?;
@@ -139,6 +198,12 @@ async fn converse(address: SocketAddr, traffic: Arc<Traffic>, number: usize) -> 
             return head.body(&answer);
         }
     }
+}
+
+async fn connect(address: SocketAddr) -> Result<TcpStream> {
+    let stream = TcpStream::connect(address).await?;
+    stream.set_nodelay(true)?;
+    Ok(stream)
 }
 
 /// Reads one whole answer into `answer`, replacing what was there.

@@ -4,9 +4,11 @@
 #![allow(clippy::print_stdout, clippy::print_stderr, reason = "a table on stdout and progress on stderr are its job")]
 #![allow(clippy::disallowed_methods, reason = "it measures time, and under cargo it asks what cargo started it")]
 
+mod alone;
 mod bare;
 mod client;
 mod figures;
+mod growth;
 mod load;
 mod profile;
 mod report;
@@ -36,10 +38,10 @@ struct Flags {
     #[arg(long, value_name = "NAME", value_parser = PossibleValuesParser::new(workloads::ALL.iter().map(|it| it.name)))]
     workload: Vec<String>,
     /// Coffer's binary [default: `coffer` beside this program, built first under cargo]
-    #[arg(long, value_name = "PATH")]
+    #[arg(long, value_name = "PATH", global = true)]
     coffer: Option<PathBuf>,
     /// Kept-alive connections
-    #[arg(long, value_name = "COUNT", default_value_t = 32, value_parser = value_parser!(u32).range(1..))]
+    #[arg(long, value_name = "COUNT", default_value_t = 32, global = true, value_parser = value_parser!(u32).range(1..))]
     connections: u32,
     /// Length of the window of one side in one round
     #[arg(long, default_value_t = 1.0, value_parser = seconds)]
@@ -63,20 +65,32 @@ enum Role {
     /// Be the bare server
     #[command(hide = true)]
     Bare { address: SocketAddr },
+    /// Measure how costs grow with the number of keys in a durable store
+    Growth {
+        /// Numbers of keys
+        #[arg(long, value_name = "COUNT,…", value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
+        keys: Vec<u32>,
+    },
 }
 
 fn main() -> Result<()> {
     let flags = Flags::parse();
-    match flags.role {
-        Some(Role::Bare { address }) => bare::serve(address),
-        None => bench(&flags),
+    if let Some(Role::Bare { address }) = flags.role {
+        return bare::serve(address);
+    }
+    ensure!(!cfg!(debug_assertions), "a debug build measures nothing; use `cargo run --release -p coffer-bench`");
+    match &flags.role {
+        Some(Role::Growth { keys }) => {
+            println!("{}", growth::measure(&coffer(&flags)?, keys, flags.connections)?);
+            Ok(())
+        }
+        _ => bench(&flags),
     }
 }
 
 /// Measures what the flags chose. A target that is missed is a result, not an error.
 fn bench(flags: &Flags) -> Result<()> {
-    ensure!(!cfg!(debug_assertions), "a debug build measures nothing; use `cargo run --release -p coffer-bench`");
-    let contender = if flags.calibrate { Kind::Bare } else { Kind::Coffer(coffer(flags)?) };
+    let contender = if flags.calibrate { Kind::Bare } else { Kind::Coffer { program: coffer(flags)?, data: None } };
     let shape = Shape { connections: flags.connections, window: Duration::from_secs_f64(flags.seconds) };
     let plan = Plan { contender, rounds: flags.rounds, shape };
     let chosen: Vec<_> = workloads::ALL.iter().filter(|it| flags.chose(it)).collect();
@@ -85,7 +99,7 @@ fn bench(flags: &Flags) -> Result<()> {
         eprintln!("{}: {}", workload.name, workload.about);
         figures.push(figures::measure(workload, &plan)?);
     }
-    println!("{}\n\n{}", report::heading(&plan), report::table(&figures));
+    println!("{}\n\n{}", report::heading(&plan), report::tables(&figures));
     if let Some(caution) = report::caution(&figures) {
         println!("{caution}");
     }
@@ -99,7 +113,11 @@ fn bench(flags: &Flags) -> Result<()> {
 }
 
 impl Flags {
+    /// Beside itself the bare server has nothing to add to operations that it does not know.
     fn chose(&self, workload: &Workload) -> bool {
+        if self.calibrate && workload.weighs_an_operation() {
+            return false;
+        }
         self.workload.is_empty() || self.workload.iter().any(|name| name == workload.name)
     }
 }

@@ -6,17 +6,31 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::{
-    figures::{Figures, Plan, Side, Target},
+    figures::{Figures, Overhead, Plan, Side, Target},
     load::cores,
     server::Kind,
 };
 
-/// A table whose columns line up, so that it reads as well in a terminal as in a document.
-pub(crate) fn table(figures: &[Figures]) -> String {
-    let mut rows = vec![TITLES.map(str::to_owned)];
-    rows.extend(figures.iter().map(row));
-    let widths: Vec<_> =
-        (0..TITLES.len()).map(|column| rows.iter().map(|row| row[column].chars().count()).max().unwrap_or(0)).collect();
+/// The tables of what was measured: of loads whose target is about the operation itself there is one of its own.
+pub(crate) fn tables(figures: &[Figures]) -> String {
+    let (overheads, ratios): (Vec<_>, Vec<_>) = figures.iter().partition(|it| it.overhead.is_some());
+    let with_title = |titles: &[&str], rows: Vec<Vec<String>>| {
+        let title = titles.iter().map(|&title| title.to_owned()).collect();
+        if rows.is_empty() { None } else { Some(table(&[vec![title], rows].concat())) }
+    };
+    let tables = [
+        with_title(&RATIO_TITLES, ratios.into_iter().map(ratio_row).collect()),
+        with_title(&OVERHEAD_TITLES, overheads.into_iter().filter_map(overhead_row).collect()),
+    ];
+    tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
+}
+
+/// Rows of equal length, titles first, as a table whose columns line up, so that it reads as well in a terminal as in a
+/// document.
+pub(crate) fn table(rows: &[Vec<String>]) -> String {
+    let columns = rows.iter().map(Vec::len).max().unwrap_or(0);
+    let width = |column| rows.iter().filter_map(|row| row.get(column)).map(|cell: &String| cell.chars().count()).max();
+    let widths: Vec<_> = (0..columns).map(|column| width(column).unwrap_or(0)).collect();
     let line = |row: &[String]| {
         let cells: Vec<_> = row.iter().zip(&widths).map(|(cell, &width)| format!("{cell:<width$}")).collect();
         format!("| {} |\n", cells.join(" | "))
@@ -28,7 +42,7 @@ pub(crate) fn table(figures: &[Figures]) -> String {
 /// The machine and the plan in one line.
 pub(crate) fn heading(plan: &Plan) -> String {
     let stand_in = match plan.contender {
-        Kind::Coffer(_) => "",
+        Kind::Coffer { .. } => "",
         Kind::Bare => "; the bare server stands in both columns",
     };
     format!(
@@ -64,12 +78,15 @@ pub(crate) fn document(figures: &[Figures], plan: &Plan) -> Result<String> {
 /// Above this share of the machine, two runs of the same server differ by more than a tenth.
 const OTHERS_PERCENT_MAX: f64 = 5.0;
 
-const TITLES: [&str; 9] =
+const RATIO_TITLES: [&str; 9] =
     ["workload", "unit", "Coffer", "bare", "ratio (least–most)", "Coffer/s", "bare/s", "target", "verdict"];
 
-fn row(figures: &Figures) -> [String; TITLES.len()] {
+const OVERHEAD_TITLES: [&str; 9] =
+    ["workload", "unit", "Coffer", "alone", "bare", "overhead (least–most)", "Coffer/s", "target", "verdict"];
+
+fn ratio_row(figures: &Figures) -> Vec<String> {
     let ratio = figures.ratio;
-    [
+    vec![
         figures.workload.to_owned(),
         figures.unit.clone(),
         number(figures.coffer.cost),
@@ -78,15 +95,39 @@ fn row(figures: &Figures) -> [String; TITLES.len()] {
         rate(&figures.coffer),
         rate(&figures.bare),
         target(figures),
-        if figures.passed { "pass" } else { "missed" }.to_owned(),
+        verdict(figures),
     ]
 }
 
-/// A ratio is also told as the cost that it comes to beside this bare server.
+fn overhead_row(figures: &Figures) -> Option<Vec<String>> {
+    let Overhead { alone, requests } = figures.overhead?;
+    Some(vec![
+        figures.workload.to_owned(),
+        figures.unit.clone(),
+        number(figures.coffer.cost),
+        number(alone),
+        number(figures.bare.cost),
+        format!("{:.2} ({:.2}–{:.2}) bare", requests.median, requests.least, requests.most),
+        rate(&figures.coffer),
+        target(figures),
+        verdict(figures),
+    ])
+}
+
+fn verdict(figures: &Figures) -> String {
+    if figures.passed { "pass" } else { "missed" }.to_owned()
+}
+
+/// What is wanted, and the cost that this comes to beside this bare server.
 fn target(figures: &Figures) -> String {
+    let bare = figures.bare.cost;
     match figures.target {
-        Target::RatioAtLeast(least) => format!("ratio ≥ {least:.2}, {} µs", number(figures.bare.cost / least)),
+        Target::RatioAtLeast(least) => format!("ratio ≥ {least:.2}, {} µs", number(bare / least)),
         Target::CostBelow(limit) => format!("< {limit} {}", figures.unit),
+        Target::OverheadAtMost(most) => {
+            let alone = figures.overhead.map_or(0.0, |overhead| overhead.alone);
+            format!("≤ {most} bare, {} µs", number(alone + most * bare))
+        }
     }
 }
 
@@ -95,7 +136,7 @@ fn rate(side: &Side) -> String {
 }
 
 /// Three digits or so, whatever the size.
-fn number(value: f64) -> String {
+pub(crate) fn number(value: f64) -> String {
     match value {
         100.0.. => format!("{value:.0}"),
         10.0.. => format!("{value:.1}"),
@@ -103,7 +144,7 @@ fn number(value: f64) -> String {
     }
 }
 
-fn processor() -> String {
+pub(crate) fn processor() -> String {
     let description = fs::read_to_string("/proc/cpuinfo").unwrap_or_default();
     let model = description.lines().find_map(|line| line.strip_prefix("model name")?.split_once(": "));
     model.map_or("unknown processor", |(_, name)| name).to_owned()

@@ -11,7 +11,11 @@ use std::{
 };
 
 use anyhow::{Context, Result, bail};
-use nix::{time::ClockId, unistd::Pid};
+use nix::{
+    sys::signal::{Signal, kill},
+    time::ClockId,
+    unistd::Pid,
+};
 use serde_json::Value;
 
 use crate::client::{self, TOKEN};
@@ -19,8 +23,8 @@ use crate::client::{self, TOKEN};
 /// Which server to start.
 #[derive(Clone)]
 pub(crate) enum Kind {
-    /// Coffer's release binary.
-    Coffer(PathBuf),
+    /// Coffer's release binary, with its data in a directory, or all in memory.
+    Coffer { program: PathBuf, data: Option<PathBuf> },
     /// This program's own bare server.
     Bare,
 }
@@ -59,7 +63,7 @@ impl Server {
 
     /// Makes what the transit workloads use: the engine at its usual path and the key `k`.
     pub(crate) fn provision(&self) -> Result<()> {
-        if let Kind::Coffer(_) = self.kind {
+        if let Kind::Coffer { .. } = self.kind {
             self.post("/v1/sys/mounts/transit", r#"{"type":"transit"}"#)?;
             self.post("/v1/transit/keys/k", "{}")?;
         }
@@ -73,16 +77,24 @@ impl Server {
 
     pub(crate) fn encrypt_path(&self) -> &'static str {
         match self.kind {
-            Kind::Coffer(_) => "/v1/transit/encrypt/k",
+            Kind::Coffer { .. } => "/v1/transit/encrypt/k",
             Kind::Bare => "/encrypt",
         }
     }
 
     pub(crate) fn decrypt_path(&self) -> &'static str {
         match self.kind {
-            Kind::Coffer(_) => "/v1/transit/decrypt/k",
+            Kind::Coffer { .. } => "/v1/transit/decrypt/k",
             Kind::Bare => "/decrypt",
         }
+    }
+
+    /// Ends the process by a signal and starts another in its place.
+    pub(crate) fn restart(&mut self, how: Signal) -> Result<()> {
+        kill(Pid::from_raw(i32::try_from(self.process.id())?), how)?;
+        self.process.wait()?;
+        *self = Server::start(&self.kind.clone())?;
+        Ok(())
     }
 
     pub(crate) fn process_id(&self) -> u32 {
@@ -115,10 +127,13 @@ impl Kind {
     fn command(&self, address: SocketAddr) -> Result<Command> {
         let mut command;
         match self {
-            Kind::Coffer(program) => {
+            Kind::Coffer { program, data } => {
                 command = Command::new(program);
                 command.args(["server", "-dev", "-dev-no-store-token"]);
                 command.arg(format!("-dev-root-token-id={TOKEN}")).arg(format!("-dev-listen-address={address}"));
+                if let Some(data) = data {
+                    command.arg("-dev-data-dir").arg(data);
+                }
             }
             Kind::Bare => {
                 command = Command::new(env::current_exe()?);
@@ -131,7 +146,7 @@ impl Kind {
     /// The request whose success says that the server is up.
     fn probe(&self) -> Vec<u8> {
         match self {
-            Kind::Coffer(_) => client::request("GET", "/v1/sys/health", ""),
+            Kind::Coffer { .. } => client::request("GET", "/v1/sys/health", ""),
             Kind::Bare => client::request("POST", "/encrypt", r#"{"plaintext":""}"#),
         }
     }
@@ -142,5 +157,5 @@ fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 
-const START_MAX: Duration = Duration::from_secs(20);
+const START_MAX: Duration = Duration::from_mins(2);
 const START_POLL: Duration = Duration::from_micros(500);

@@ -6,13 +6,13 @@ use serde_json::json;
 use crate::{
     client,
     server::Server,
-    workloads::{Load, Measure, SMALL_BYTES, Script, Workload, plaintext, text},
+    workloads::{Load, Measure, SMALL_BYTES, Script, Wanted, Workload, plaintext, text},
 };
 
 pub(super) const SMALL: Workload = Workload {
     name: "decrypt-32",
     about: "decrypt 32 bytes",
-    measure: Measure::Load(Load { coffer: small, bare: small, items: 1, ratio_min: 0.70 }),
+    measure: Measure::Load(Load { coffer: small, bare: small, items: 1, wanted: Wanted::Ratio(0.70) }),
 };
 
 fn small(server: &Server) -> Result<Script> {
@@ -21,7 +21,7 @@ fn small(server: &Server) -> Result<Script> {
         ensure!(text(answer, "plaintext")? == plaintext(SMALL_BYTES), "another plaintext");
         Ok(())
     };
-    Ok(Script { requests, verify })
+    Ok(Script { requests, verify: Box::new(verify) })
 }
 
 /// A request to decrypt what the server has just encrypted.

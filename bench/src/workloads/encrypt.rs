@@ -6,31 +6,31 @@ use serde_json::json;
 use crate::{
     client,
     server::Server,
-    workloads::{LARGE_BYTES, Load, Measure, SMALL_BYTES, Script, Workload, plaintext, text, verify_decrypts},
+    workloads::{LARGE_BYTES, Load, Measure, SMALL_BYTES, Script, Wanted, Workload, plaintext, text, verify_decrypts},
 };
 
 pub(super) const SMALL: Workload = Workload {
     name: "encrypt-32",
     about: "encrypt 32 bytes",
-    measure: Measure::Load(Load { coffer: small, bare: small, items: 1, ratio_min: 0.70 }),
+    measure: Measure::Load(Load { coffer: small, bare: small, items: 1, wanted: Wanted::Ratio(0.70) }),
 };
 
 pub(super) const LARGE: Workload = Workload {
     name: "encrypt-1m",
     about: "encrypt 1 MiB",
-    measure: Measure::Load(Load { coffer: large, bare: large, items: 1, ratio_min: 1.5 }),
+    measure: Measure::Load(Load { coffer: large, bare: large, items: 1, wanted: Wanted::Ratio(1.5) }),
 };
 
 pub(super) fn small(server: &Server) -> Result<Script> {
     let requests = vec![request(server, SMALL_BYTES)];
     let verify = |server: &Server, answer: &_| verify_decrypts(server, text(answer, "ciphertext")?, SMALL_BYTES);
-    Ok(Script { requests, verify })
+    Ok(Script { requests, verify: Box::new(verify) })
 }
 
 fn large(server: &Server) -> Result<Script> {
     let requests = vec![request(server, LARGE_BYTES)];
     let verify = |server: &Server, answer: &_| verify_decrypts(server, text(answer, "ciphertext")?, LARGE_BYTES);
-    Ok(Script { requests, verify })
+    Ok(Script { requests, verify: Box::new(verify) })
 }
 
 fn request(server: &Server, size: usize) -> Vec<u8> {

@@ -9,21 +9,47 @@
 mod batch;
 mod decrypt;
 mod encrypt;
+mod mac;
 mod process;
+mod signature;
+mod signer;
 
 use anyhow::{Context, Result, ensure};
 use base64::{Engine, engine::general_purpose::STANDARD};
 use serde_json::{Value, json};
 
-use crate::server::{Kind, Server};
+use crate::{
+    alone::Operation,
+    server::{Kind, Server},
+};
 
-pub(crate) const ALL: &[Workload] =
-    &[encrypt::SMALL, decrypt::SMALL, batch::SMALL, encrypt::LARGE, process::IDLE, process::START];
+pub(crate) const ALL: &[Workload] = &[
+    encrypt::SMALL,
+    decrypt::SMALL,
+    batch::SMALL,
+    encrypt::LARGE,
+    signature::SIGN_ED25519,
+    signature::SIGN_ECDSA_P256,
+    signature::SIGN_RSA_2048,
+    signature::VERIFY_ED25519,
+    signature::VERIFY_ECDSA_P256,
+    signature::VERIFY_RSA_2048,
+    mac::SMALL,
+    process::IDLE,
+    process::START,
+];
 
 pub(crate) struct Workload {
     pub(crate) name: &'static str,
     pub(crate) about: &'static str,
     pub(crate) measure: Measure,
+}
+
+impl Workload {
+    /// Whether the target is about what Coffer adds to an operation.
+    pub(crate) fn weighs_an_operation(&self) -> bool {
+        matches!(self.measure, Measure::Load(Load { wanted: Wanted::Overhead { .. }, .. }))
+    }
 }
 
 #[derive(Clone, Copy)]
@@ -41,8 +67,16 @@ pub(crate) struct Load {
     pub(crate) bare: Prepare,
     /// The items in one of Coffer's requests. Its figures are per item.
     pub(crate) items: u32,
-    /// The least that Coffer must do in a second of CPU time, the bare server's requests being 1.
-    pub(crate) ratio_min: f64,
+    pub(crate) wanted: Wanted,
+}
+
+/// What is wanted of Coffer under a load.
+#[derive(Clone, Copy)]
+pub(crate) enum Wanted {
+    /// At least so much work in a second of CPU time, the bare server's requests being 1.
+    Ratio(f64),
+    /// At most the CPU time of this operation by itself, and that of so many requests to the bare server.
+    Overhead { operation: fn() -> Result<Operation>, requests_max: f64 },
 }
 
 #[derive(Clone, Copy)]
@@ -57,7 +91,7 @@ impl Load {
     /// What `contender` does in Coffer's place: its requests, and the items in one.
     pub(crate) fn prepare(&self, contender: &Kind, server: &Server) -> Result<(Script, u32)> {
         match contender {
-            Kind::Coffer(_) => Ok(((self.coffer)(server)?, self.items)),
+            Kind::Coffer { .. } => Ok(((self.coffer)(server)?, self.items)),
             Kind::Bare => Ok(((self.bare)(server)?, 1)),
         }
     }
@@ -68,12 +102,24 @@ type Prepare = fn(&Server) -> Result<Script>;
 /// The requests that connections send in turn, each connection starting at another one, and what an answer must be.
 pub(crate) struct Script {
     pub(crate) requests: Vec<Vec<u8>>,
-    pub(crate) verify: fn(&Server, &Value) -> Result<()>,
+    pub(crate) verify: Verify,
+}
+
+type Verify = Box<dyn Fn(&Server, &Value) -> Result<()>>;
+
+/// A load on a key of Coffer's whose work is dear: what counts is what is added to the operation itself.
+const fn keyed(coffer: Prepare, operation: fn() -> Result<Operation>) -> Measure {
+    let wanted = Wanted::Overhead { operation, requests_max: REQUESTS_MAX };
+    Measure::Load(Load { coffer, bare: encrypt::small, items: 1, wanted })
 }
 
 /// The plaintext of every workload that needs `size` bytes, in base64.
 fn plaintext(size: usize) -> String {
-    STANDARD.encode((0..=u8::MAX).cycle().take(size).collect::<Vec<_>>())
+    STANDARD.encode(bytes(size))
+}
+
+fn bytes(size: usize) -> Vec<u8> {
+    (0..=u8::MAX).cycle().take(size).collect()
 }
 
 /// Fails unless `server` decrypts `ciphertext` to `plaintext(size)`.
@@ -88,5 +134,7 @@ fn text<'a>(answer: &'a Value, field: &str) -> Result<&'a str> {
     answer.pointer(&format!("/data/{field}")).and_then(Value::as_str).with_context(|| format!("no {field} in {answer}"))
 }
 
+/// What Coffer may add to an operation, in requests to the bare server: it is one request, and half of another.
+const REQUESTS_MAX: f64 = 1.5;
 const SMALL_BYTES: usize = 32;
 const LARGE_BYTES: usize = 1024 * 1024;
