@@ -87,6 +87,12 @@ const CHECKS: &[Check] = &[
         good: ("src/main.rs", "std::process::exit(1);"),
     },
     Check {
+        law: "law 12", over: "src/", find: unsafe_code,
+        advice: "only crypto/lc.rs calls C; use aws-lc-rs, or extend that module",
+        bad: ("src/crypto/rsa.rs", "let key = unsafe { sys::RSA_new() };"),
+        good: ("src/crypto/lc.rs", "let key = unsafe { sys::RSA_new() };"),
+    },
+    Check {
         law: "law 13", over: "src/", find: first_line,
         advice: "begin with one `//!` line: what the file is for and what it deliberately does not know",
         bad: ("src/clock.rs", "use std::time;\n//! Clocks."),
@@ -266,6 +272,11 @@ fn mentions(source: &Source, owners: &[&str], words: &[&str]) -> Vec<Finding> {
         places.map(|at| (source.line_at(&code, at), format!("`{word}`"))).collect::<Vec<_>>()
     };
     words.iter().flat_map(found).collect()
+}
+
+/// `unsafe` outside the one module that may have it.
+fn unsafe_code(source: &Source) -> Vec<Finding> {
+    if source.path == "src/crypto/lc.rs" { Vec::new() } else { mentions(source, &[], &["unsafe"]) }
 }
 
 /// Arms that take any error, in a match that names errors; or no such match at all.

@@ -48,7 +48,8 @@ pub(super) fn run(args: Args) -> Result<(), String> {
     }
     let level = args.log_level.or_else(|| variable("LOG_LEVEL")).unwrap_or_else(|| "info".to_owned());
     telemetry::start(telemetry::level(&level)?);
-    let runtime = tokio::runtime::Builder::new_multi_thread().enable_all().build();
+    let runtime =
+        tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     runtime.block_on(async {
         let address = args.dev_listen_address.or_else(|| variable("DEV_LISTEN_ADDRESS"));
@@ -114,3 +115,6 @@ fn ended() -> Result<impl Future<Output = ()>, String> {
 
 const ADDRESS_DEFAULT: &str = "127.0.0.1:8200";
 const TICK: Duration = Duration::from_secs(1);
+/// Threads for slow requests and `tick`. More make nothing faster, and each keeps memory of its own that it once used:
+/// making keys over 256 connections took 1,342 MiB with as many threads, and 243 MiB with 8.
+const BLOCKING_THREADS_MAX: usize = 16;

@@ -52,8 +52,12 @@ impl PrivateKey {
 
     /// Signs a digest of any length; of a long one the leftmost bits, as many as the order has. Randomised.
     pub fn sign(&self, digest: &[u8]) -> Result<Signature, Error> {
-        let der = self.signing.signing().and_then(|operation| operation.sign(digest)).map_err(|_| Error::Internal)?;
-        Signature::from_der(&der).map_err(|_| Error::Internal)
+        Signature::from_der(&self.sign_der(digest)?).map_err(|_| Error::Internal)
+    }
+
+    /// As [`sign`](Self::sign), in DER.
+    pub fn sign_der(&self, digest: &[u8]) -> Result<Vec<u8>, Error> {
+        self.signing.signing().and_then(|operation| operation.sign(digest)).map_err(|_| Error::Internal)
     }
 
     /// ECDH: the x coordinate of the shared point, in [`Curve::field_len`] bytes. The peer must be on the same curve.
@@ -93,8 +97,17 @@ impl PublicKey {
 
     /// Whether this is a signature of the digest, of which the leftmost bits count.
     pub fn verify(&self, digest: &[u8], signature: &Signature) -> bool {
+        self.verify_checked(digest, signature, &signature.to_der())
+    }
+
+    /// As [`verify`](Self::verify), of a signature in DER.
+    pub fn verify_der(&self, digest: &[u8], der: &[u8]) -> Result<bool, DerError> {
+        Ok(self.verify_checked(digest, &Signature::from_der(der)?, der))
+    }
+
+    fn verify_checked(&self, digest: &[u8], signature: &Signature, der: &[u8]) -> bool {
         signature.len_max() <= self.curve.field_len()
-            && self.key.verification().is_ok_and(|operation| operation.verify(digest, &signature.to_der()))
+            && self.key.verification().is_ok_and(|operation| operation.verify(digest, der))
     }
 }
 

@@ -8,10 +8,10 @@ use super::batch::{Failures, Work};
 use super::items::{Batch, Item, More, Shape, Text};
 use super::key::Key;
 use super::policy::SOFT_DELETED;
-use super::signing::{Choices, Inputs, Scheme};
+use super::signing::{Choices, Inputs, Marshaling, Scheme};
 use super::uses::Use;
 use crate::api::json::Object;
-use crate::api::{Error, Reply};
+use crate::api::{Error, Reply, base64};
 use crate::engine::{Call, Endpoint};
 
 /// Signs an input, or a batch of them.
@@ -115,7 +115,13 @@ impl Order<'_> {
         let version = self.key.for_signing(self.key_version)?;
         version.uses.count(Use::Sign);
         let signed = version.sign(self.key.policy.key_type, self.scheme, inputs.message())?;
-        result.set("signature", &signed.signature).set("key_version", version.number);
+        match self.scheme.marshaling {
+            Marshaling::Asn1 => result.set_base64("signature", &version.prefix, &signed.signature),
+            Marshaling::Jws => {
+                result.set("signature", format!("{}{}", version.prefix, base64::encode_url(&signed.signature)))
+            }
+        };
+        result.set("key_version", version.number);
         if let Some(public_key) = signed.public_key {
             result.set_base64(public_key_member, "", &public_key);
         }

@@ -142,13 +142,6 @@ impl Scheme {
         }
     }
 
-    fn encode(&self, signature: &[u8]) -> String {
-        match self.marshaling {
-            Marshaling::Asn1 => base64::encode(signature),
-            Marshaling::Jws => base64::encode_url(signature),
-        }
-    }
-
     fn decode(&self, text: &str) -> Result<Vec<u8>, Error> {
         let decoded = match self.marshaling {
             Marshaling::Asn1 => base64::decode(text).map(|bytes| bytes.to_vec()).ok(),
@@ -210,9 +203,9 @@ pub(super) struct Message<'a> {
     pub signature_context: &'a [u8],
 }
 
-/// A signature as clients see it.
+/// A signature, not written yet.
 pub(super) struct Signed {
-    pub signature: String,
+    pub signature: Vec<u8>,
     /// Of a derived key, whose public key only who knows the context can get.
     pub public_key: Option<[u8; 32]>,
 }
@@ -226,11 +219,11 @@ impl Version {
         let signature = match &self.material {
             Material::Ecdsa(pair) => {
                 let private = private(pair.private.as_ref())?;
-                let signature = private.sign(input).map_err(Error::internal)?;
-                match scheme.marshaling {
-                    Marshaling::Asn1 => signature.to_der(),
-                    Marshaling::Jws => signature.to_fixed(pair.public.curve()),
-                }
+                let signature = match scheme.marshaling {
+                    Marshaling::Asn1 => private.sign_der(input),
+                    Marshaling::Jws => private.sign(input).map(|signature| signature.to_fixed(pair.public.curve())),
+                };
+                signature.map_err(Error::internal)?
             }
             Material::Rsa(pair) => {
                 let private = private(pair.private.as_ref())?;
@@ -247,7 +240,7 @@ impl Version {
                 return Err(Error::internal("a key that cannot sign was asked to"));
             }
         };
-        Ok(Signed { signature: format!("{}{}", self.prefix, scheme.encode(&signature)), public_key })
+        Ok(Signed { signature, public_key })
     }
 
     /// Whether `payload`, a signature without its prefix, is one of the message.
@@ -263,13 +256,10 @@ impl Version {
         let digest = scheme.digested(key_type, message.input);
         let input = digest.as_deref().unwrap_or(message.input);
         match &self.material {
-            Material::Ecdsa(pair) => {
-                let signature = match scheme.marshaling {
-                    Marshaling::Asn1 => ecdsa::Signature::from_der(&signature).map_err(der_refusal)?,
-                    Marshaling::Jws => ecdsa::Signature::from_fixed(&signature),
-                };
-                Ok(pair.public.verify(input, &signature))
-            }
+            Material::Ecdsa(pair) => match scheme.marshaling {
+                Marshaling::Asn1 => pair.public.verify_der(input, &signature).map_err(der_refusal),
+                Marshaling::Jws => Ok(pair.public.verify(input, &ecdsa::Signature::from_fixed(&signature))),
+            },
             Material::Rsa(pair) => {
                 let valid = pair.public.verify(scheme.rsa()?, input, &signature);
                 valid.map_err(|error| Error::invalid(scheme.rsa_refusal(error)))

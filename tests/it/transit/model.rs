@@ -95,7 +95,9 @@ impl Game {
             Step::Verify { made, context } => self.verify(name, *made, *context),
             Step::UseAll => self.use_all(),
         }
-        NAMES.into_iter().for_each(|name| self.check_shown(name));
+        for name in NAMES {
+            self.check_shown(name);
+        }
     }
 
     // === the life of a key ===
@@ -118,9 +120,10 @@ impl Game {
     }
 
     fn set_soft_deleted(&mut self, name: &'static str, deleted: bool) {
-        let (method, action, already) = match deleted {
-            true => ("DELETE", "/soft-delete", "key was already marked as soft deleted"),
-            false => ("POST", "/soft-delete-restore", "key was already restored"),
+        let (method, action, already) = if deleted {
+            ("DELETE", "/soft-delete", "key was already marked as soft deleted")
+        } else {
+            ("POST", "/soft-delete-restore", "key was already restored")
         };
         match self.model.set_soft_deleted(name, deleted) {
             Some(so_already) => {
@@ -153,9 +156,10 @@ impl Game {
 
     fn check_shown(&mut self, name: &'static str) {
         let answer = self.server.get(&format!("transit/keys/{name}"));
-        match self.model.keys.contains_key(name) {
-            true => self.check_key(name, answer.data()),
-            false => answer.refused(404, ""),
+        if self.model.keys.contains_key(name) {
+            self.check_key(name, answer.data());
+        } else {
+            answer.refused(404, "");
         }
     }
 
@@ -177,10 +181,10 @@ impl Game {
 
     fn check_names(&self) {
         let answer = self.server.list("transit/keys");
-        match self.model.keys.is_empty() {
-            true => answer.refused(404, ""),
-            false => assert_eq!(answer.data()["keys"], json!(self.model.keys.keys().collect::<Vec<_>>())),
+        if self.model.keys.is_empty() {
+            return answer.refused(404, "");
         }
+        assert_eq!(answer.data()["keys"], json!(self.model.keys.keys().collect::<Vec<_>>()));
     }
 
     // === what a key does ===
@@ -294,9 +298,11 @@ impl Game {
             Err(refusal) => return check_refused(&answer, &refusal),
             Ok(key) => key,
         };
-        let outcomes = made.iter().map(|made| match decrypts {
-            true => key.decrypt(made, Some(context_of(made))).map(|()| json!({"plaintext": b64(made.input)})),
-            false => key.verify(made, Some(context_of(made))).map(|valid| json!({"valid": valid})),
+        let outcomes = made.iter().map(|made| match what {
+            What::Ciphertext => {
+                key.decrypt(made, Some(context_of(made))).map(|()| json!({"plaintext": b64(made.input)}))
+            }
+            _ => key.verify(made, Some(context_of(made))).map(|valid| json!({"valid": valid})),
         });
         let outcomes: Vec<_> = outcomes.collect();
         let failed = decrypts && outcomes.iter().any(Result::is_err);

@@ -14,6 +14,7 @@ pub(super) struct Model {
 
 /// One key. A backup of it is a copy of this.
 #[derive(Clone)]
+#[expect(clippy::struct_excessive_bools, reason = "they are independent, and Vault's")]
 pub(super) struct Key {
     pub(super) kind: Kind,
     exportable: bool,

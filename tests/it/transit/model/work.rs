@@ -38,10 +38,8 @@ impl Model {
         if key.soft_deleted {
             return server(SOFT_DELETED);
         }
-        match key.kind.signs() {
-            true => Ok(key),
-            false => caller(format!("key type {} does not support signing", key.kind.name)),
-        }
+        let text = format!("key type {} does not support signing", key.kind.name);
+        key.kind.signs().then_some(key).ok_or(Refusal::Caller(text))
     }
 
     /// The key that makes or verifies something.
@@ -50,17 +48,13 @@ impl Model {
             What::Ciphertext | What::Hmac => self.decrypter(name),
             What::Signature => {
                 let key = self.working(name, "signature verification key not found")?;
-                match key.kind.signs() {
-                    true => Ok(key),
-                    false => caller(format!("key type {} does not support verification", key.kind.name)),
-                }
+                let text = format!("key type {} does not support verification", key.kind.name);
+                key.kind.signs().then_some(key).ok_or(Refusal::Caller(text))
             }
             What::Cmac => {
                 let key = self.working(name, &format!("invalid request: key {name} not found"))?;
-                match key.kind.makes_cmacs() {
-                    true => Ok(key),
-                    false => caller(format!("key {name} is not a supported CMAC key type: {}", key.kind.name)),
-                }
+                let text = format!("key {name} is not a supported CMAC key type: {}", key.kind.name);
+                key.kind.makes_cmacs().then_some(key).ok_or(Refusal::Caller(text))
             }
         }
     }
@@ -164,10 +158,10 @@ impl Key {
     }
 
     fn check_has_hmac_key(&self, what: What) -> Result<(), Refusal> {
-        match what == What::Hmac && self.kind.makes_cmacs() {
-            true => caller("no HMAC key exists for that key version"),
-            false => Ok(()),
+        if what == What::Hmac && self.kind.makes_cmacs() {
+            return caller("no HMAC key exists for that key version");
         }
+        Ok(())
     }
 
     fn lacks_context(&self, context: Context) -> bool {
