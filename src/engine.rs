@@ -8,7 +8,7 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-use crate::access::Admitted;
+use crate::access::{Admitted, gate};
 use crate::api::route::{Access, Captures, Match, Row, Shape, Table, Work};
 use crate::api::{Data, Error, Op, Reply, Request, weak};
 use crate::barrier::View;
@@ -30,6 +30,8 @@ pub trait Upsert: Endpoint {
 /// One request on its way through an engine.
 pub struct Call<'a> {
     pub request: &'a Request,
+    /// Where the engine is mounted; ends in `/`.
+    pub mount: &'a str,
     pub captures: Captures<'a>,
     pub admitted: Admitted,
     pub now: Timestamp,
@@ -41,6 +43,16 @@ impl<'a> Call<'a> {
     /// The mount's part of storage.
     pub fn view(&self) -> Result<View<'a>, Error> {
         self.view.ok_or(Error::Sealed)
+    }
+
+    /// Whether the sender may also read another path below the mount.
+    pub fn may_read(&self, path: &str) -> Result<bool, Error> {
+        let path = format!("{}{path}", self.mount);
+        match gate::admit(self.admitted.known_caller()?, Access::Token, Op::Read, &path, || None) {
+            Ok(_) => Ok(true),
+            Err(Error::Denied) => Ok(false),
+            Err(error) => Err(error),
+        }
     }
 }
 
@@ -251,5 +263,53 @@ impl<E: Engine> Backend for Served<E> {
 
     fn rows(&self) -> Vec<&'static Row> {
         self.rows.rows()
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use std::net::{IpAddr, Ipv4Addr};
+
+    use super::*;
+    use crate::access::Tokens;
+    use crate::access::tokens::TokenRecord;
+    use crate::api::{Params, RequestId, Token};
+    use crate::barrier::{Horizon, Sealed};
+    use crate::crypto::secret::Secret;
+    use crate::storage::Memory;
+
+    /// The rights to other paths are those of the sender, not those that the request itself needed.
+    #[test]
+    fn the_rights_to_other_paths_are_the_senders() {
+        let platform =
+            Sealed::new(Arc::new(Memory::new())).initialise(&Secret::new([7; 32]), Vec::new()).unwrap().platform();
+        let horizon = Horizon::default();
+        let view = platform.view(&horizon);
+        let tokens = Tokens::open(&view).unwrap();
+        let request = Request {
+            id: RequestId(uuid::Uuid::nil()),
+            op: Op::Write,
+            help: false,
+            path: "cubbyhole/a".to_owned(),
+            token: None,
+            params: Params::None,
+            wrap_ttl: None,
+            remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        };
+        let check = |policy: &str, mount: &str, path: &str, expected: bool| {
+            let policies = vec![policy.to_owned()];
+            let record =
+                TokenRecord { policies, ..TokenRecord::root("auth/token/create", "token", Timestamp::UNIX_EPOCH) };
+            let caller = tokens.create(&view, &Token::new(format!("{policy} {path}")), record).unwrap();
+            let admitted = gate::admit(&caller, Access::Token, Op::Write, "cubbyhole/a", || None).unwrap();
+            let (captures, now) = (Captures::default(), Timestamp::UNIX_EPOCH);
+            let call = Call { request: &request, mount, captures, admitted, now, view: Some(view) };
+            assert_eq!(call.may_read(path).unwrap(), expected, "{policy} {mount} {path}");
+        };
+        check("default", "cubbyhole/", "b/c", true);
+        check("default", "secret/", "data/a", false);
+        check("default", "", "auth/token/lookup-self", true);
+        check("default", "", "auth/token/renew-self", false);
+        check("root", "secret/", "data/a", true);
     }
 }

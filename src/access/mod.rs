@@ -3,6 +3,7 @@
 //! Knows tokens and policies; nothing of mounts' contents, of engines or of HTTP.
 
 pub mod acl;
+pub mod cubbyhole;
 pub mod gate;
 pub mod tokens;
 

@@ -12,6 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use super::acl::{Acl, ROOT_POLICY};
+use super::cubbyhole;
 use crate::api::{Error, Token};
 use crate::barrier::{self, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
@@ -150,20 +151,33 @@ impl Tokens {
     pub fn revoke(&self, view: &View<'_>, caller: &Caller) -> Result<(), Error> {
         let tree = Self::tree(view, caller.id)?;
         for part in tree.rchunks(REVOKED_AT_ONCE) {
-            let mut change = view.change();
-            for id in part {
-                let Some(found) = view.get::<TokenRecord>(&id.path())? else { continue };
-                change.delete(&id.path()).delete(&accessor_path(&found.value.accessor));
-                if let Some(parent) = found.value.parent {
-                    change.delete(&child_path(parent, *id));
+            loop {
+                match Self::end(view, part) {
+                    Ok(()) => break,
+                    // One of them got a cubbyhole meanwhile; none gets a second one.
+                    Err(barrier::Error::Conflict) => {}
+                    Err(error) => return Err(error.into()),
                 }
             }
-            change.commit()?;
             for id in part {
                 self.cache.remove(id);
             }
         }
         Ok(())
+    }
+
+    /// Ends tokens in one commit.
+    fn end(view: &View<'_>, tokens: &[Id]) -> Result<(), barrier::Error> {
+        let mut change = view.change();
+        for id in tokens {
+            let Some(found) = view.get::<TokenRecord>(&id.path())? else { continue };
+            change.delete(&id.path()).delete(&accessor_path(&found.value.accessor));
+            if let Some(parent) = found.value.parent {
+                change.delete(&child_path(parent, *id));
+            }
+            cubbyhole::end(view, &mut change, &found.value.accessor)?;
+        }
+        change.commit().map(drop)
     }
 
     /// A token and all that were made with it, makers before what they made.
@@ -262,7 +276,7 @@ impl Id {
         Some(Self(id))
     }
 
-    fn path(self) -> String {
+    pub(super) fn path(self) -> String {
         format!("token/id/{}", self.hex())
     }
 }

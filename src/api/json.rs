@@ -32,6 +32,13 @@ impl Object {
         self
     }
 
+    /// Adds a member whose value is JSON text already.
+    pub fn set_json(&mut self, name: &'static str, json: &[u8]) -> &mut Self {
+        self.name(name);
+        self.bytes.extend_from_slice(json);
+        self
+    }
+
     /// Adds a member whose name can be anything.
     pub fn set_entry(&mut self, name: &str, value: impl Serialize) -> &mut Self {
         self.separate();
@@ -172,6 +179,9 @@ mod tests {
                 item.set("n", n);
             });
             o.set_object("o", |_| {}).set_list("e", 0..0, |_, _| {});
+        });
+        check(r#"{"j":[1.0],"n":null}"#, |o| {
+            o.set_json("j", b"[1.0]").set_json("n", b"null");
         });
     }
 

@@ -9,6 +9,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 
 use super::Error;
+use super::json::{Json, Object};
 use super::request::Params;
 use super::route::Captures;
 
@@ -90,6 +91,32 @@ impl<'de> Members<'de> {
         warn("ignored these unrecognized parameters", ignored);
         warn("replaced the value of these parameters with the values captured from the endpoint's path", replaced);
         warnings
+    }
+}
+
+/// The text of one object with all parameters; of a query or form, every value is a string.
+pub(super) fn object(params: &Params) -> Result<Cow<'_, str>, Error> {
+    match params {
+        Params::None => Ok(Cow::Borrowed("{}")),
+        Params::Pairs(pairs) => {
+            let mut object = Object::default();
+            for (name, value) in join_repeated(pairs) {
+                if let Value::Text(text) = value {
+                    object.set_entry(&name, text);
+                }
+            }
+            let Json(text) = object.finish();
+            String::from_utf8(text.to_vec()).map(Cow::Owned).map_err(|error| not_json(&error))
+        }
+        Params::Json(body) => {
+            let text = std::str::from_utf8(body).map_err(|error| not_json(&error))?;
+            let first = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>().next();
+            match first.transpose().map_err(|error| not_json(&error))?.map(RawValue::get) {
+                None | Some("null") => Ok(Cow::Borrowed("{}")),
+                Some(object) if object.starts_with('{') => Ok(Cow::Borrowed(object)),
+                Some(_) => Err(not_json(&"expected an object")),
+            }
+        }
     }
 }
 

@@ -14,6 +14,8 @@ pub struct Reply {
     /// A status other than the usual one: failing batches and `sys/health` have one.
     pub status: Option<u16>,
     pub warnings: Vec<String>,
+    /// For how long the data are said to be good; 0: nothing is said.
+    pub lease_duration_s: u64,
     /// Boxed, for few answers have one.
     pub login: Option<Box<Login>>,
 }
@@ -68,6 +70,11 @@ impl Reply {
 
     pub fn warn(mut self, warning: impl Into<String>) -> Self {
         self.warnings.push(warning.into());
+        self
+    }
+
+    pub fn lease(mut self, lease_duration_s: u64) -> Self {
+        self.lease_duration_s = lease_duration_s;
         self
     }
 

@@ -125,7 +125,9 @@ impl Table {
         let head = path.split('/').next().unwrap_or_default();
         for entry in self.by_head.get(head).into_iter().flatten().chain(&self.headless) {
             let lists = entry.rows.iter().any(|(op, _)| *op == Op::List);
-            let Some(captures) = entry.pattern.captures(path, lists) else { continue };
+            // What is behind the slash of a listed folder is not what is behind the path of a thing.
+            let slash_ends = lists && (op == Op::List || !entry.pattern.ends_in_rest());
+            let Some(captures) = entry.pattern.captures(path, slash_ends) else { continue };
             let row = entry.rows.iter().find(|(row_op, _)| *row_op == op);
             return row.map_or(Match::NoOperation, |(_, index)| Match::Row(*index, captures));
         }
@@ -160,10 +162,15 @@ impl Pattern {
         self.0.iter().map(|part| part.rank()).chain(end).collect::<Vec<_>>()
     }
 
-    /// What the path's parts are, if it fits. A path that can be listed may end in `/`.
-    fn captures<'p>(&self, path: &'p str, lists: bool) -> Option<Captures<'p>> {
+    /// Whether a slash at the end of a path may be a part of what the pattern captures.
+    fn ends_in_rest(&self) -> bool {
+        matches!(self.0.last(), Some(Part::Rest(_) | Part::OptionalRest(_)))
+    }
+
+    /// What the path's parts are, if it fits. A slash at its end may be ignored.
+    fn captures<'p>(&self, path: &'p str, slash_ends: bool) -> Option<Captures<'p>> {
         let mut captures = Captures::default();
-        let path = if lists { path.strip_suffix('/').unwrap_or(path) } else { path };
+        let path = if slash_ends { path.strip_suffix('/').unwrap_or(path) } else { path };
         let rest = if path.is_empty() { None } else { Some(path) };
         fit(&self.0, rest, &mut captures.0).then_some(captures)
     }
@@ -382,6 +389,8 @@ mod tests {
         check(Op::List, "metadata/", "metadata/{path?..} path=");
         check(Op::List, "metadata/a/b/", "metadata/{path?..} path=a/b");
         check(Op::Read, "metadata/a/b", "metadata/{path?..} path=a/b");
+        check(Op::Read, "metadata/a/b/", "metadata/{path?..} path=a/b/");
+        check(Op::Read, "metadata/", "404");
         check(Op::List, "any/below/", "{name}/below name=any");
     }
 

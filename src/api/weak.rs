@@ -12,7 +12,7 @@ use serde::de::{self, DeserializeOwned, DeserializeSeed, Deserializer, IntoDeser
 use serde_json::value::RawValue;
 
 use super::Error;
-use super::members::{Member, Members, Value, not_json};
+use super::members::{self, Member, Members, Value, not_json};
 use super::request::Params;
 use super::route::Captures;
 
@@ -32,6 +32,11 @@ pub fn decode<T: DeserializeOwned>(captures: &Captures<'_>, params: &Params) -> 
     let request =
         T::deserialize(Fields { captures: captures.as_slice(), members: members.as_slice(), known: &mut known })?;
     Ok(Decoded { request, warnings: members.warnings(captures, known) })
+}
+
+/// The text of the object that all parameters together are, known to be well formed; `{}` if there are none.
+pub fn object(params: &Params) -> Result<Cow<'_, str>, Error> {
+    members::object(params)
 }
 
 /// Why a request could not be decoded.

@@ -105,6 +105,15 @@ impl<'a> View<'a> {
         Ok(names)
     }
 
+    /// Deletes up to `limit` of the records whose paths begin with `prefix`. Returns whether there may be more.
+    pub fn purge(&self, prefix: &str, limit: usize) -> Result<bool, Error> {
+        let listing = self.scope.store.list(self.key(prefix).as_bytes(), None, limit)?;
+        let more = listing.keys.len() == limit;
+        let seq = self.scope.store.commit(listing.keys.into_iter().fold(Batch::new(), Batch::delete))?;
+        self.horizon.note(seq);
+        Ok(more)
+    }
+
     /// Begins a change of several records, which happens as a whole or not at all.
     pub fn change(&self) -> Change<'a> {
         Change { view: *self, batch: Batch::default() }
@@ -177,11 +186,16 @@ impl Change<'_> {
 /// A type that is kept in records: JSON behind one byte that says which version of the type wrote it.
 pub trait Stored: Serialize + DeserializeOwned {
     const VERSION: u8;
+
+    /// About as many bytes as its JSON has: a buffer that never grows leaves no copies behind.
+    fn encoded_len(&self) -> usize {
+        ENCODED_LEN_USUAL
+    }
 }
 
 /// The plaintext of a record.
 pub(super) fn encode<T: Stored>(value: &T) -> Zeroizing<Vec<u8>> {
-    let mut plaintext = Zeroizing::new(Vec::with_capacity(ENCODED_LEN_USUAL));
+    let mut plaintext = Zeroizing::new(Vec::with_capacity(1 + value.encoded_len()));
     plaintext.push(T::VERSION);
     let written = serde_json::to_writer(&mut *plaintext, value);
     debug_assert!(written.is_ok(), "stored types are serializable");
@@ -217,5 +231,5 @@ impl<'de> Deserialize<'de> for StoredBytes {
 
 /// Records read from the store at a time while listing.
 const LIST_PAGE: usize = 1_000;
-/// Most records are shorter; a buffer that never grows leaves no copies behind.
+/// Most records are shorter.
 const ENCODED_LEN_USUAL: usize = 1_024;

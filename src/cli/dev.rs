@@ -27,7 +27,7 @@ pub(super) fn open(core: &Core, data_dir: Option<&Path>, wanted_token: Option<&s
         None => UnsealKey::generate(),
         Some(file) => read_key(&file, initialised)?.map_or_else(|| create_key(&file), Ok)?,
     };
-    if initialised { core.unseal(&unseal_key) } else { core.initialise(&unseal_key) }
+    if initialised { core.unseal(&unseal_key) } else { core.initialise(&unseal_key).and_then(|()| core.dev_mount()) }
         .map_err(|error| error.to_string())?;
     let root_token = core.dev_root_token(wanted_token).map_err(|error| error.to_string())?;
     Ok(Opened { unseal_key, root_token })

@@ -39,9 +39,11 @@ impl Core {
     pub fn route_table(&self) -> Result<Vec<(String, Vec<&'static Row>)>, Error> {
         let active = self.unsealed()?;
         let mounts = active.mounts.secrets().into_iter().chain(active.mounts.logins());
-        let rows_of = |mount: Arc<Mount>| (mount.entry.path.clone(), mount.backend.rows());
-        let system = (SYS_PATH.to_owned(), self.sys_rows.rows());
-        Ok([system].into_iter().chain(mounts.map(rows_of)).collect())
+        let rows_of = |mount: Arc<Mount>| match mount.entry.path.as_str() {
+            SYS_PATH => (SYS_PATH.to_owned(), self.sys_rows.rows()),
+            path => (path.to_owned(), mount.backend.rows()),
+        };
+        Ok(mounts.map(rows_of).collect())
     }
 }
 

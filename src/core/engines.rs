@@ -1,19 +1,26 @@
 //! The registry: which engine types can be mounted, and what their mounts share.
 //!
-//! Adding an engine is one line in `ENGINES`.
+//! Adding an engine is one line in `Engines::open`.
 
 use std::sync::Arc;
 
 use uuid::Uuid;
 
 use super::Settings;
+use super::mounts::{MountEntry, unknown_kind};
+use crate::api::Error;
 use crate::engine::{Backend, Engine, Rows, Served};
+use crate::secrets::kv::{Kv1, Kv2, SecretCache};
 use crate::secrets::transit::{KeyCache, Transit};
 
 /// What all mounts of a type share.
 pub(super) struct Engines {
     transit: Arc<Rows<Transit>>,
     keys: Arc<KeyCache>,
+    kv1: Arc<Rows<Kv1>>,
+    kv2: Arc<Rows<Kv2>>,
+    secrets: Arc<SecretCache>,
+    default_lease_ttl_s: u64,
 }
 
 impl Engines {
@@ -21,40 +28,74 @@ impl Engines {
         Self {
             transit: Arc::new(Rows::new(Transit::ROUTES)),
             keys: Arc::new(KeyCache::new(settings.key_cache_bytes_max)),
+            kv1: Arc::new(Rows::new(Kv1::ROUTES)),
+            kv2: Arc::new(Rows::new(Kv2::ROUTES)),
+            secrets: Arc::new(SecretCache::new(settings.kv_cache_bytes_max)),
+            default_lease_ttl_s: settings.default_lease_ttl.as_secs(),
         }
     }
 
-    /// Opens an engine for a mount; `None` if there is no such type.
-    pub(super) fn open(&self, kind: &str, mount: Uuid) -> Option<(&'static str, Box<dyn Backend>)> {
-        let (kind, open) = ENGINES.iter().find(|(name, _)| *name == kind)?;
-        Some((kind, open(self, mount)))
+    /// Opens the engine of a mount.
+    pub(super) fn open(&self, entry: &MountEntry) -> Result<(&'static str, Box<dyn Backend>), Error> {
+        let options = entry.tune.options.as_ref();
+        let version = options.and_then(|options| options.get("version")).map_or("", String::as_str);
+        let kind = match entry.kind.as_str() {
+            "transit" => return Ok(("transit", self.transit(entry))),
+            "kv" => "kv",
+            "generic" => "generic", // the name that KV had first
+            unknown => return Err(unknown_kind(unknown)),
+        };
+        match version {
+            "" | "1" => Ok((kind, self.kv1(entry))),
+            "2" => Ok((kind, self.kv2(entry))),
+            _ => Err(Error::invalid(format!("nil backend of type {kind:?} returned from factory"))),
+        }
     }
 
     /// Wipes what is in memory of a mount that is gone.
     pub(super) fn forget(&self, mount: Uuid) {
         self.keys.forget(mount);
+        self.secrets.forget(mount);
+    }
+
+    fn transit(&self, entry: &MountEntry) -> Box<dyn Backend> {
+        let engine = Arc::new(Transit::new(entry.uuid, self.keys.clone()));
+        Box::new(Served { rows: self.transit.clone(), engine })
+    }
+
+    fn kv1(&self, entry: &MountEntry) -> Box<dyn Backend> {
+        let lease_s = match entry.tune.default_lease_ttl_s {
+            0 => self.default_lease_ttl_s,
+            tuned => tuned,
+        };
+        let engine = Arc::new(Kv1::new(entry.uuid, lease_s, self.secrets.clone()));
+        Box::new(Served { rows: self.kv1.clone(), engine })
+    }
+
+    fn kv2(&self, entry: &MountEntry) -> Box<dyn Backend> {
+        let engine = Arc::new(Kv2::new(entry.uuid, self.secrets.clone()));
+        Box::new(Served { rows: self.kv2.clone(), engine })
     }
 }
 
-type Open = fn(&Engines, Uuid) -> Box<dyn Backend>;
-
-const ENGINES: &[(&str, Open)] = &[("transit", |engines, mount| {
-    Box::new(Served { rows: engines.transit.clone(), engine: Arc::new(Transit::new(mount, engines.keys.clone())) })
-})];
-
 #[cfg(test)]
 mod tests {
-    use std::collections::HashMap;
+    use std::collections::{BTreeMap, HashMap};
 
     use super::*;
     use crate::api::Op;
     use crate::api::route::{Match, Row, Table};
     use crate::auth::token::TokenAuth;
     use crate::core::Core;
+    use crate::core::mounts::Tune;
+    use crate::secrets::cubbyhole::Cubbyhole;
 
     /// The rows of every engine, by its name.
-    fn tables() -> [(&'static str, Vec<&'static Row>); 3] {
+    fn tables() -> [(&'static str, Vec<&'static Row>); 6] {
         [
+            ("cubbyhole", Rows::new(Cubbyhole::ROUTES).rows()),
+            ("kv1", Rows::new(Kv1::ROUTES).rows()),
+            ("kv2", Rows::new(Kv2::ROUTES).rows()),
             ("sys", Rows::new(Core::ROUTES).rows()),
             ("token", Rows::new(TokenAuth::ROUTES).rows()),
             ("transit", Rows::new(Transit::ROUTES).rows()),
@@ -117,14 +158,24 @@ mod tests {
     }
 
     #[test]
-    fn only_known_types_can_be_mounted() {
+    fn type_and_version_decide_which_engine_opens() {
         let engines = Engines::new(&Settings::default());
-        let check = |kind: &str, expected: Option<&str>| {
-            assert_eq!(engines.open(kind, Uuid::nil()).map(|(kind, _)| kind), expected, "{kind:?}");
+        let check = |kind: &str, version: Option<&str>, expected: Result<usize, &str>| {
+            let options = version.map(|version| BTreeMap::from([("version".to_owned(), version.to_owned())]));
+            let entry = MountEntry::new("m/".to_owned(), kind.to_owned(), Tune { options, ..Tune::default() });
+            let rows = engines.open(&entry).map(|(_, backend)| backend.rows().len()).map_err(|error| error.to_string());
+            assert_eq!(rows, expected.map_err(str::to_owned), "{kind:?} {version:?}");
         };
-        check("transit", Some("transit"));
-        check("Transit", None);
-        check("token", None);
-        check("", None);
+        let rows = |name| tables().into_iter().find(|(engine, _)| *engine == name).map_or(0, |(_, rows)| rows.len());
+        let (kv1, kv2) = (rows("kv1"), rows("kv2"));
+        check("transit", None, Ok(rows("transit")));
+        check("kv", None, Ok(kv1));
+        check("kv", Some("1"), Ok(kv1));
+        check("kv", Some("2"), Ok(kv2));
+        check("generic", None, Ok(kv1));
+        check("kv", Some("3"), Err("nil backend of type \"kv\" returned from factory"));
+        for unknown in ["Transit", "token", "kv-v2", ""] {
+            check(unknown, None, Err(&format!("plugin not found in the catalog: {unknown}")));
+        }
     }
 }

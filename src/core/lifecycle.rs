@@ -1,10 +1,11 @@
 //! From an empty store to an unsealed server: initialise, unseal, and the root token of dev mode.
 
+use std::collections::BTreeMap;
 use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
-use super::mounts::Mounts;
+use super::mounts::{MountEntry, Mounts, Tune};
 use super::seal::{Cluster, SealRecord, UnsealKey};
 use super::{Active, Core, new_uuid};
 use crate::access::Tokens;
@@ -58,6 +59,18 @@ impl Core {
         barrier.durable(horizon.seq()).wait();
         let active = Active { barrier, platform, tokens, mounts, cluster };
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
+        Ok(())
+    }
+
+    /// The mount that dev mode begins with: `secret/`, a `kv` of version 2. Durable on return.
+    pub fn dev_mount(&self) -> Result<(), Error> {
+        let active = self.unsealed()?;
+        let options = Some(BTreeMap::from([("version".to_owned(), "2".to_owned())]));
+        let tune = Tune { description: "key/value secret storage".to_owned(), options, ..Tune::default() };
+        let horizon = Horizon::default();
+        let entry = MountEntry::new("secret/".to_owned(), "kv".to_owned(), tune);
+        active.mounts.enable(&active, &active.platform.view(&horizon), entry)?;
+        active.barrier.durable(horizon.seq()).wait();
         Ok(())
     }
 
@@ -145,6 +158,19 @@ mod tests {
         assert_eq!(core.seal_state().unwrap(), UNSEALED);
         let again = core.unsealed().unwrap().cluster.clone();
         assert_eq!((again.id, again.name), (cluster.id, cluster.name));
+    }
+
+    #[test]
+    fn dev_mode_begins_with_a_kv_of_version_2() {
+        let (store, key) = (Arc::new(Memory::new()), UnsealKey::generate());
+        let core = started(&store);
+        core.initialise(&key).unwrap();
+        core.dev_mount().unwrap();
+        assert_eq!(core.dev_mount().unwrap_err().to_string(), "path is already in use at secret/");
+        let core = started(&store);
+        core.unseal(&key).unwrap();
+        let mount = core.unsealed().unwrap().mounts.at("secret/").unwrap();
+        assert_eq!((mount.kind, mount.entry.tune.options.as_ref().unwrap()["version"].as_str()), ("kv", "2"));
     }
 
     #[test]

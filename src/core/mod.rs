@@ -7,7 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
-use crate::access::{Caller, Tokens, gate};
+use crate::access::{Caller, Tokens, cubbyhole, gate};
 use crate::api::route::{Access, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
@@ -17,6 +17,7 @@ use crate::storage::{Durable, Seq};
 
 pub mod catalog;
 mod engines;
+pub mod fixed;
 mod lifecycle;
 pub mod mounts;
 pub mod seal;
@@ -42,6 +43,8 @@ pub struct Settings {
     pub max_lease_ttl: Duration,
     /// Bound of the transit key cache.
     pub key_cache_bytes_max: u64,
+    /// Bound of the cache of KV secrets.
+    pub kv_cache_bytes_max: u64,
 }
 
 impl Default for Settings {
@@ -51,6 +54,7 @@ impl Default for Settings {
             default_lease_ttl: LEASE_TTL_DEFAULT,
             max_lease_ttl: LEASE_TTL_DEFAULT,
             key_cache_bytes_max: KEY_CACHE_BYTES_MAX,
+            kv_cache_bytes_max: KV_CACHE_BYTES_MAX,
         }
     }
 }
@@ -136,7 +140,8 @@ impl Core {
         }
         manner.shape = target.row.shape;
         let admitted = gate::admit_anyone(target.row.access)?;
-        let call = Call { request, captures: target.captures, admitted, now: self.clock.now(), view: None };
+        let (mount, now) = (place.mount_path(), self.clock.now());
+        let call = Call { request, mount, captures: target.captures, admitted, now, view: None };
         place.backend().run(target.route, &call).map(Some)
     }
 
@@ -182,7 +187,7 @@ impl Core {
         }
         manner.mount_type = place.mount_type();
         let view = Some(place.view(active, horizon));
-        let call = Call { request, captures: target.captures, admitted, now, view };
+        let call = Call { request, mount: place.mount_path(), captures: target.captures, admitted, now, view };
         place.backend().run(target.route, &call).map(Some)
     }
 
@@ -191,6 +196,10 @@ impl Core {
         let Some(active) = self.active() else { return };
         if let Err(error) = Mounts::purge_removed(&active) {
             tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
+        }
+        let horizon = Horizon::default();
+        if let Err(error) = cubbyhole::purge_ended(&active.platform.view(&horizon)) {
+            tracing::error!(%error, "records of tokens that ended could not be deleted; it will be tried again");
         }
         for mount in active.mounts.secrets() {
             let horizon = Horizon::default();
@@ -264,6 +273,13 @@ impl<'p> Place<'p> {
         }
     }
 
+    fn mount_path(&self) -> &str {
+        match self {
+            Self::Sys { .. } => SYS_PATH,
+            Self::Mount { mount, .. } => &mount.entry.path,
+        }
+    }
+
     fn mount_type(&self) -> &'static str {
         match self {
             Self::Sys { .. } => "system",
@@ -296,6 +312,7 @@ const SYS_PATH: &str = "sys/";
 /// Vault's system defaults.
 const LEASE_TTL_DEFAULT: Duration = Duration::from_hours(768);
 const KEY_CACHE_BYTES_MAX: u64 = 64 << 20;
+const KV_CACHE_BYTES_MAX: u64 = 64 << 20;
 /// A secret must not leave unwrapped when its caller asked for a wrapped one.
 const NO_WRAPPING: &str =
     "response wrapping is not available on this server yet; send the request without X-Vault-Wrap-TTL";

@@ -3,21 +3,22 @@
 //! Kept in memory for look-up and as one record a mount under `mount/<uuid>` on the platform. A mount has a scope, and so
 //! a keyring, of its own from birth. Knows nothing of what engines do.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
-use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::engines::Engines;
+use super::fixed::{self, Fixed};
 use super::{Active, Settings, new_uuid};
 use crate::access::Tokens;
 use crate::api::Error;
-use crate::auth::token::{self, TokenAuth};
 use crate::barrier::{Horizon, Scope, Stored, Unsealed, View};
 use crate::crypto::random::Random;
-use crate::engine::{Backend, Engine, Rows, Served};
+use crate::engine::Backend;
 use crate::entropy::Entropy;
 
 /// One engine in its place.
@@ -26,6 +27,8 @@ pub struct Mount {
     pub kind: &'static str,
     pub scope: Scope,
     pub backend: Box<dyn Backend>,
+    /// Held by everyone who may still write for this mount, under whatever path and with whatever settings.
+    users: Arc<()>,
 }
 
 /// What is stored of a mount.
@@ -63,12 +66,25 @@ pub struct Tune {
     pub allowed_response_headers: Vec<String>,
 }
 
+/// A mount that went from one path to another.
+#[derive(Clone)]
+pub struct Move {
+    pub id: Uuid,
+    pub from: String,
+    pub to: String,
+}
+
 /// All mounts.
 pub struct Mounts {
     by_path: RwLock<BTreeMap<String, Arc<Mount>>>,
     engines: Engines,
+    fixed: Fixed,
     /// Held while the table changes.
     changing: Mutex<()>,
+    /// Users of mounts that were removed, by the identifier of the mount.
+    leaving: Mutex<HashMap<Uuid, Weak<()>>>,
+    /// The latest moves, the oldest first.
+    moves: Mutex<VecDeque<Move>>,
 }
 
 impl Mounts {
@@ -81,13 +97,17 @@ impl Mounts {
     ) -> Result<Self, Error> {
         let horizon = Horizon::default();
         let view = platform.view(&horizon);
-        let mounts = Self { by_path: RwLock::default(), engines: Engines::new(settings), changing: Mutex::new(()) };
-        let token_auth = Arc::new(token_mount(platform.clone(), tokens.clone(), settings));
-        let mut by_path = BTreeMap::from([(TOKEN_PATH.to_owned(), token_auth)]);
+        let fixed = Fixed::new(tokens.clone(), settings);
+        let (by_path, changing, leaving, moves) = Default::default();
+        let mounts = Self { by_path, engines: Engines::new(settings), fixed, changing, leaving, moves };
+        let mut by_path = BTreeMap::new();
+        for entry in Fixed::entries(&view)? {
+            by_path.insert(entry.path.clone(), Arc::new(mounts.mount(entry, platform.clone(), Arc::default())?));
+        }
         for uuid in view.list(MOUNT_PREFIX, "", usize::MAX)? {
             let Some(found) = view.get::<MountEntry>(&format!("{MOUNT_PREFIX}{uuid}"))? else { continue };
             let scope = barrier.open_scope(found.value.uuid)?;
-            by_path.insert(found.value.path.clone(), Arc::new(mounts.mount(found.value, scope)?));
+            by_path.insert(found.value.path.clone(), Arc::new(mounts.mount(found.value, scope, Arc::default())?));
         }
         *mounts.by_path.write().unwrap_or_else(PoisonError::into_inner) = by_path;
         Ok(mounts)
@@ -127,9 +147,9 @@ impl Mounts {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_conflict(&entry.path)?;
         let mut change = view.change();
-        change.put(&record_path(entry.uuid), &entry)?;
+        change.put(&record_path(&entry), &entry)?;
         let scope = active.barrier.create_scope(entry.uuid, &mut change)?;
-        let mount = Arc::new(self.mount(entry, scope)?);
+        let mount = Arc::new(self.mount(entry, scope, Arc::default())?);
         change.commit()?;
         self.by_path.write().unwrap_or_else(PoisonError::into_inner).insert(mount.entry.path.clone(), mount);
         Ok(())
@@ -144,15 +164,56 @@ impl Mounts {
     ) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let old = self.at(path).ok_or(Error::NotFound)?;
-        let record = record_path(old.entry.uuid);
+        self.replace(view, &old, |entry| change_tune(&mut entry.tune))
+    }
+
+    /// Moves a mount to another path, in one commit: what it keeps stays where it is, and every request finds it at one of
+    /// the two. Returns what `moved` knows the move by.
+    pub fn remount(&self, view: &View<'_>, from: &str, to: &str) -> Result<Uuid, Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let old = self.at(from).ok_or_else(|| Error::invalid(format!("no matching mount at {from:?}")))?;
+        if let Some(other) = self.conflict(to) {
+            return Err(Error::invalid(format!("path already in use at {other:?}")));
+        }
+        self.replace(view, &old, |entry| {
+            to.clone_into(&mut entry.path);
+            Ok(())
+        })?;
+        let done = Move { id: new_uuid(), from: from.to_owned(), to: to.to_owned() };
+        let id = done.id;
+        let mut moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
+        if moves.len() == MOVES_MAX {
+            moves.pop_front();
+        }
+        moves.push_back(done);
+        Ok(id)
+    }
+
+    /// A move of some time ago; the latest are remembered until the server ends.
+    pub fn moved(&self, id: &str) -> Option<Move> {
+        let id = Uuid::try_parse(id).ok()?;
+        let moves = self.moves.lock().unwrap_or_else(PoisonError::into_inner);
+        moves.iter().find(|moved| moved.id == id).cloned()
+    }
+
+    /// Puts a changed mount into the place of an old one.
+    fn replace(
+        &self,
+        view: &View<'_>,
+        old: &Mount,
+        change_entry: impl FnOnce(&mut MountEntry) -> Result<(), Error>,
+    ) -> Result<(), Error> {
+        let record = record_path(&old.entry);
         let found = view.get::<MountEntry>(&record)?.ok_or(Error::NotFound)?;
         let mut entry = found.value;
-        change_tune(&mut entry.tune)?;
+        change_entry(&mut entry)?;
         let mut change = view.change();
         change.put(&record, &entry)?.expect(&record, &found.stamp);
+        let mount = Arc::new(self.mount(entry, old.scope.clone(), old.users.clone())?);
         change.commit()?;
-        let mount = Arc::new(self.mount(entry, old.scope.clone())?);
-        self.by_path.write().unwrap_or_else(PoisonError::into_inner).insert(path.to_owned(), mount);
+        let mut by_path = self.by_path.write().unwrap_or_else(PoisonError::into_inner);
+        by_path.remove(&old.entry.path);
+        by_path.insert(mount.entry.path.clone(), mount);
         Ok(())
     }
 
@@ -162,49 +223,72 @@ impl Mounts {
         let Some(mount) = self.at(path) else { return Ok(()) };
         let uuid = mount.entry.uuid;
         let mut change = view.change();
-        change.delete(&record_path(uuid)).put(&removed_path(uuid), &Removed { uuid })?;
+        change.delete(&record_path(&mount.entry)).put(&removed_path(uuid), &Removed { uuid })?;
         Unsealed::delete_scope(uuid, &mut change)?;
+        // Before `tick` can know of the removal.
+        let users = Arc::downgrade(&mount.users);
+        self.leaving.lock().unwrap_or_else(PoisonError::into_inner).insert(uuid, users);
         change.commit()?;
         self.by_path.write().unwrap_or_else(PoisonError::into_inner).remove(path);
         self.engines.forget(uuid);
         Ok(())
     }
 
-    /// Deletes records of mounts that were removed, in small commits.
+    /// Deletes records of mounts that were removed, in small commits, and not all at once: others are waiting for their
+    /// regular work. A mount that a request still uses waits, for what is written late must not stay behind.
     pub(super) fn purge_removed(active: &Active) -> Result<(), Error> {
         let horizon = Horizon::default();
         let view = active.platform.view(&horizon);
+        let mut more_batches = 1..PURGE_BATCHES_PER_TICK;
         for name in view.list(REMOVED_PREFIX, "", usize::MAX)? {
             let path = format!("{REMOVED_PREFIX}{name}");
             let Some(found) = view.get::<Removed>(&path)? else { continue };
-            while active.barrier.purge(found.value.uuid, PURGE_BATCH)? {}
+            let uuid = found.value.uuid;
+            if active.mounts.is_used(uuid) {
+                continue;
+            }
+            while active.barrier.purge(uuid, PURGE_BATCH)? {
+                if more_batches.next().is_none() {
+                    return Ok(());
+                }
+            }
             let mut change = view.change();
             change.delete(&path);
             change.commit()?;
+            active.mounts.leaving.lock().unwrap_or_else(PoisonError::into_inner).remove(&uuid);
         }
         Ok(())
     }
 
-    fn mount(&self, entry: MountEntry, scope: Scope) -> Result<Mount, Error> {
-        let opened = self.engines.open(&entry.kind, entry.uuid);
-        let (kind, backend) = opened.ok_or_else(|| unknown_kind(&entry.kind))?;
-        Ok(Mount { entry, kind, scope, backend })
+    fn is_used(&self, removed: Uuid) -> bool {
+        let leaving = self.leaving.lock().unwrap_or_else(PoisonError::into_inner);
+        leaving.get(&removed).is_some_and(|users| users.strong_count() > 0)
     }
 
-    /// No mount may be inside another.
+    fn mount(&self, entry: MountEntry, scope: Scope, users: Arc<()>) -> Result<Mount, Error> {
+        let (kind, backend) = self.fixed.open(&entry).map_or_else(|| self.engines.open(&entry), Ok)?;
+        Ok(Mount { entry, kind, scope, backend, users })
+    }
+
     fn refuse_conflict(&self, path: &str) -> Result<(), Error> {
-        let by_path = self.by_path.read().unwrap_or_else(PoisonError::into_inner);
-        let below = |other: &&String| path.starts_with(other.as_str()) || other.starts_with(path);
-        match by_path.keys().find(below) {
+        match self.conflict(path) {
             Some(other) => Err(Error::invalid(format!("path is already in use at {other}"))),
             None => Ok(()),
         }
+    }
+
+    /// The mount that a path lies in, or that lies below it: no mount may be inside another.
+    fn conflict(&self, path: &str) -> Option<String> {
+        let by_path = self.by_path.read().unwrap_or_else(PoisonError::into_inner);
+        let nested = |other: &&String| path.starts_with(other.as_str()) || other.starts_with(path);
+        by_path.keys().find(nested).cloned()
     }
 }
 
 impl MountEntry {
     pub fn new(path: String, kind: String, tune: Tune) -> Self {
-        let accessor = new_accessor(&kind);
+        let prefix = if path.starts_with(AUTH_PREFIX) { AUTH_ACCESSOR_PREFIX } else { "" };
+        let accessor = new_accessor(&format!("{prefix}{kind}"));
         let (local, seal_wrap, external_entropy_access) = (false, false, false);
         Self { path, uuid: new_uuid(), accessor, kind, tune, local, seal_wrap, external_entropy_access }
     }
@@ -215,18 +299,17 @@ pub fn unknown_kind(kind: &str) -> Error {
     Error::invalid(format!("plugin not found in the catalog: {kind}"))
 }
 
-/// The token login method is always there, and its records are the platform's.
-fn token_mount(platform: Scope, tokens: Arc<Tokens>, settings: &Settings) -> Mount {
-    let mut entry = MountEntry::new(TOKEN_PATH.to_owned(), "token".to_owned(), Tune::default());
-    "token based credentials".clone_into(&mut entry.tune.description);
-    let engine =
-        TokenAuth { tokens, ttls: token::Ttls { default: settings.default_lease_ttl, max: settings.max_lease_ttl } };
-    let served = Served { rows: Arc::new(Rows::new(TokenAuth::ROUTES)), engine: Arc::new(engine) };
-    Mount { entry, kind: "token", scope: platform, backend: Box::new(served) }
+impl Tune {
+    /// The TTL that is usual, and the longest: the mount's own, or the system's. The longest bounds the other.
+    pub fn ttls(&self, system: &Settings) -> (Duration, Duration) {
+        let own = |seconds: u64, system: Duration| if seconds == 0 { system } else { Duration::from_secs(seconds) };
+        let default = own(self.default_lease_ttl_s, system.default_lease_ttl);
+        (default, own(self.max_lease_ttl_s, system.max_lease_ttl))
+    }
 }
 
-fn record_path(uuid: Uuid) -> String {
-    format!("{MOUNT_PREFIX}{uuid}")
+fn record_path(entry: &MountEntry) -> String {
+    fixed::record_of(&entry.path).unwrap_or_else(|| format!("{MOUNT_PREFIX}{}", entry.uuid))
 }
 
 fn removed_path(uuid: Uuid) -> String {
@@ -253,11 +336,15 @@ impl Stored for Removed {
 }
 
 pub const AUTH_PREFIX: &str = "auth/";
-const TOKEN_PATH: &str = "auth/token/";
+const AUTH_ACCESSOR_PREFIX: &str = "auth_";
 const MOUNT_PREFIX: &str = "mount/";
 const REMOVED_PREFIX: &str = "removed-mount/";
+/// Moves that are remembered.
+const MOVES_MAX: usize = 1_000;
 /// Records deleted in one commit.
 const PURGE_BATCH: usize = 1_000;
+/// Such commits, full ones, in one go.
+const PURGE_BATCHES_PER_TICK: usize = 16;
 
 #[cfg(test)]
 mod tests;

@@ -1,6 +1,7 @@
 //! From what the core answers to a status, headers and JSON text: the one place where an error becomes a status. Knows no
 //! endpoint.
 
+use std::borrow::Cow;
 use std::sync::LazyLock;
 
 use hyper::header::{
@@ -130,7 +131,12 @@ fn envelope(reply: Reply, manner: Manner, RequestId(id): RequestId) -> Payload {
         Shape::Enveloped | Shape::Bare => b"",
     };
     let mut uuid = uuid::Uuid::encode_buffer();
-    let opening = [OPENING, id.as_hyphenated().encode_lower(&mut uuid).as_bytes(), BEFORE_DATA];
+    let lease = match reply.lease_duration_s {
+        0 => Cow::Borrowed("0"),
+        seconds => Cow::Owned(seconds.to_string()),
+    };
+    let opening =
+        [OPENING, id.as_hyphenated().encode_lower(&mut uuid).as_bytes(), BEFORE_LEASE, lease.as_bytes(), BEFORE_DATA];
     let closing = [
         BEFORE_WARNINGS,
         warnings.as_ref().map_or(NULL, AsRef::as_ref),
@@ -211,7 +217,8 @@ const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 const NULL: &[u8] = b"null";
 const OPENING: &[u8] = br#"{"request_id":""#;
-const BEFORE_DATA: &[u8] = br#"","lease_id":"","renewable":false,"lease_duration":0,"data":"#;
+const BEFORE_LEASE: &[u8] = br#"","lease_id":"","renewable":false,"lease_duration":"#;
+const BEFORE_DATA: &[u8] = br#","data":"#;
 const BEFORE_WARNINGS: &[u8] = br#","wrap_info":null,"warnings":"#;
 const BEFORE_AUTH: &[u8] = br#","auth":"#;
 const BEFORE_MOUNT_TYPE: &[u8] = br#","mount_type":""#;

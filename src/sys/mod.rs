@@ -1,9 +1,13 @@
 //! Lets an operator see and change the core: the endpoints under `sys/`, one noun a file.
 
+pub mod auth;
+mod entry;
 pub mod health;
 pub mod mounts;
+pub mod remount;
 pub mod specs;
 pub mod status;
+pub mod tune;
 pub mod ui;
 
 use crate::core::Core;
@@ -17,10 +21,18 @@ const ROUTES: &[Route<Core>] = &[
     read::<status::Leader>            ("leader").open().while_sealed().bare(),
     read::<mounts::ListMounts>        ("mounts").echoed(),
     read::<mounts::ReadMount>         ("mounts/{path..}").echoed(),
-    write::<mounts::EnableMount>      ("mounts/{path..}").sudo(),
-    delete::<mounts::DisableMount>    ("mounts/{path..}").sudo(),
-    read::<mounts::ReadTune>          ("mounts/{path..}/tune").sudo().echoed(),
-    write::<mounts::TuneMount>        ("mounts/{path..}/tune").sudo(),
+    write::<mounts::EnableMount>      ("mounts/{path..}"),
+    delete::<mounts::DisableMount>    ("mounts/{path..}"),
+    read::<tune::ReadTune>            ("mounts/{path..}/tune").echoed(),
+    write::<tune::TuneMount>          ("mounts/{path..}/tune"),
+    write::<remount::Remount>         ("remount").sudo().echoed(),
+    read::<remount::RemountStatus>    ("remount/status/{migration_id}"),
+    read::<auth::ListLogins>          ("auth").echoed(),
+    read::<auth::ReadLogin>           ("auth/{path..}").sudo().echoed(),
+    write::<auth::EnableLogin>        ("auth/{path..}").sudo(),
+    delete::<auth::DisableLogin>      ("auth/{path..}").sudo(),
+    read::<auth::ReadLoginTune>       ("auth/{path..}/tune").sudo().echoed(),
+    write::<auth::TuneLogin>          ("auth/{path..}/tune").sudo(),
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),

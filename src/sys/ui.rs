@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::mounts::{describe, system_entry};
+use super::entry::{describe, describe_to_strangers};
 use crate::access::acl::Capabilities;
 use crate::access::{Caller, gate};
 use crate::api::json::Object;
@@ -25,9 +25,9 @@ impl Endpoint for VisibleMounts {
             Some(_) => Some(gate::identify(&active.tokens, &call.view()?, call.request, call.now)?),
             None => None,
         };
-        let visible = |mount: &Mount| match &caller {
-            Some(caller) => may_see(caller, &mount.entry.path),
-            None => mount.entry.tune.listing_visibility == "unauth",
+        let visible = |mount: &Mount| {
+            mount.entry.tune.listing_visibility == "unauth"
+                || caller.as_ref().is_some_and(|caller| may_see(caller, &mount.entry.path))
         };
         let list = |object: &mut Object, mounts: Vec<std::sync::Arc<Mount>>, prefix: &str| {
             for mount in mounts.iter().filter(|mount| visible(mount)) {
@@ -43,11 +43,6 @@ impl Endpoint for VisibleMounts {
             data.set_object("secret", |object| list(object, active.mounts.secrets(), ""));
         }))
     }
-}
-
-fn describe_to_strangers(object: &mut Object, mount: &Mount) {
-    let options = mount.entry.tune.options.clone().unwrap_or_default();
-    object.set("type", mount.kind).set("description", &mount.entry.tune.description).set("options", options);
 }
 
 /// Tells which mount serves a path, to a caller who may do something there.
@@ -68,12 +63,6 @@ impl Endpoint for VisibleMount {
         };
         let active = core.unsealed()?;
         let caller = gate::identify(&active.tokens, &call.view()?, call.request, call.now)?;
-        if path.starts_with("sys/") && may_see(&caller, "sys/") {
-            return Ok(Reply::object(|object| {
-                object.set("path", "sys/");
-                system_entry(object);
-            }));
-        }
         let (mount, _) = active.mounts.find(&path).ok_or_else(refused)?;
         if !may_see(&caller, &mount.entry.path) {
             return Err(refused());

@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::http::{read, write};
 use crate::oracle::{Slot, Tally};
 use crate::random::Rng;
-use crate::registers::{CANARY, TRANSIT};
+use crate::registers::{CANARY, SECRETS, TRANSIT};
 use crate::scan::Secrets;
 use crate::scratch::Scratch;
 use crate::server::{Handle, Server, Setup, was_killed};
@@ -49,7 +49,7 @@ pub(crate) struct Campaign {
     rng: Rng,
     clients: Vec<Client>,
     /// The mount that all clients use.
-    transit: Slot<()>,
+    shared: [Slot<()>; 2],
     pub(crate) tally: Tally,
     secrets: Secrets,
     /// Where the store is, if its power can be cut; else it is in `scratch`.
@@ -78,9 +78,9 @@ impl Campaign {
         let root_token = rng.word();
         let store = volume.as_ref().map_or(scratch.path(), Volume::path).join("store");
         let setup = Setup { program, engine, sabotage, root_token, store, log: scratch.path().join("log") };
-        let (clients, transit, tally, secrets) =
-            (recruit(&mut rng), new_transit(), Tally::default(), Secrets::default());
-        Ok(Self { setup, fault, rng, clients, transit, tally, secrets, volume, scratch })
+        let (clients, shared, tally, secrets) =
+            (recruit(&mut rng), shared_mounts(), Tally::default(), Secrets::default());
+        Ok(Self { setup, fault, rng, clients, shared, tally, secrets, volume, scratch })
     }
 
     /// Strikes until `blows` have fallen, with a full check, a scan and a new store now and then, and at the end.
@@ -147,7 +147,7 @@ impl Campaign {
             let _ = fs::remove_dir_all(&self.setup.store);
             let _ = fs::remove_file(self.setup.unseal_key());
         }
-        (self.clients, self.transit, self.secrets) = (recruit(&mut self.rng), new_transit(), Secrets::default());
+        (self.clients, self.shared, self.secrets) = (recruit(&mut self.rng), shared_mounts(), Secrets::default());
     }
 
     fn delay(&mut self, max: Duration) -> Duration {
@@ -204,9 +204,9 @@ impl Campaign {
 
     /// Lets every client check its registers, and then work until the server is gone, unless this start is for a check.
     fn serve(&mut self, address: SocketAddr, struck: &AtomicBool, end: End, begin: Sender<()>) {
-        let (token, transit) = (&*self.setup.root_token, &mut self.transit);
+        let (token, shared) = (&*self.setup.root_token, &mut self.shared);
         let mut session = Session::new(address, token, struck);
-        let prepared = prepare(&mut session, transit);
+        let prepared = prepare(&mut session, shared);
         let mut sessions = vec![session];
         if prepared.is_ok() {
             let one = |client: &mut Client, begin: Sender<()>| {
@@ -262,13 +262,16 @@ impl Campaign {
     }
 }
 
-/// Makes sure of the mount that all clients use.
-fn prepare(session: &mut Session<'_>, transit: &mut Slot<()>) -> Result<(), Gone> {
-    let path = format!("sys/mounts/{TRANSIT}");
-    let seen = session.send(&read(&*path))?.is_success().then_some(());
-    session.settle(transit, seen);
-    if transit.known().is_none() {
-        session.change(transit, Some(()), &write(path, json!({ "type": "transit" })))?;
+/// Makes sure of the mounts that all clients use.
+fn prepare(session: &mut Session<'_>, shared: &mut [Slot<()>]) -> Result<(), Gone> {
+    for mount in shared {
+        let path = format!("sys/mounts/{}", mount.name());
+        let seen = session.send(&read(&*path))?.is_success().then_some(());
+        session.settle(mount, seen);
+        if mount.known().is_none() {
+            let kind = if mount.name() == SECRETS { "kv-v2" } else { "transit" };
+            session.change(mount, Some(()), &write(path, json!({ "type": kind })))?;
+        }
     }
     Ok(())
 }
@@ -326,8 +329,8 @@ fn recruit(rng: &mut Rng) -> Vec<Client> {
     (1..=CLIENTS).map(|number| Client::new(format!("c{number}"), rng.fork())).collect()
 }
 
-fn new_transit() -> Slot<()> {
-    Slot::new(TRANSIT)
+fn shared_mounts() -> [Slot<()>; 2] {
+    [Slot::new(TRANSIT), Slot::new(SECRETS)]
 }
 
 const CLIENTS: usize = 8;

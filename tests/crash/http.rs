@@ -34,6 +34,10 @@ pub(crate) fn write(path: impl Into<String>, body: Value) -> Request {
     Request { method: "POST", path: path.into(), token: None, body: Some(body) }
 }
 
+pub(crate) fn patch(path: impl Into<String>, body: Value) -> Request {
+    Request { method: "PATCH", path: path.into(), token: None, body: Some(body) }
+}
+
 pub(crate) fn delete(path: impl Into<String>) -> Request {
     Request { method: "DELETE", path: path.into(), token: None, body: None }
 }
@@ -54,9 +58,10 @@ impl Request {
         let Self { method, path, body, .. } = self;
         let token = self.token.as_deref().unwrap_or(token);
         let body = body.as_ref().map(Value::to_string).unwrap_or_default();
+        let media_type = if *method == "PATCH" { "application/merge-patch+json" } else { "application/json" };
         let length = body.len();
         format!(
-            "{method} /v1/{path} HTTP/1.1\r\nHost: localhost\r\nX-Vault-Token: {token}\r\nContent-Length: {length}\r\n\r\n{body}"
+            "{method} /v1/{path} HTTP/1.1\r\nHost: localhost\r\nX-Vault-Token: {token}\r\nContent-Type: {media_type}\r\nContent-Length: {length}\r\n\r\n{body}"
         )
         .into_bytes()
     }
@@ -153,9 +158,12 @@ mod tests {
         let text = |request: Request| String::from_utf8(request.bytes("t")).unwrap();
         assert!(text(write("a/b", json!({"c": 1}))).starts_with("POST /v1/a/b HTTP/1.1\r\n"));
         assert!(
-            text(write("a/b", json!({"c": 1}))).ends_with("X-Vault-Token: t\r\nContent-Length: 7\r\n\r\n{\"c\":1}")
+            text(write("a/b", json!({"c": 1})))
+                .ends_with("Content-Type: application/json\r\nContent-Length: 7\r\n\r\n{\"c\":1}")
         );
-        assert!(text(read("a").with_token("other")).ends_with("X-Vault-Token: other\r\nContent-Length: 0\r\n\r\n"));
+        let other = text(read("a").with_token("other"));
+        assert!(other.contains("X-Vault-Token: other\r\n") && other.ends_with("Content-Length: 0\r\n\r\n"));
+        assert!(text(patch("a", json!({}))).contains("Content-Type: application/merge-patch+json\r\n"));
         assert_eq!(delete("a").title(), "DELETE a");
     }
 }

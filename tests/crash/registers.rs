@@ -5,7 +5,9 @@ use crate::session::{Gone, Session};
 
 mod keys;
 mod mounts;
+mod secrets;
 mod tokens;
+mod upgrades;
 
 pub(crate) use keys::CANARY;
 
@@ -29,9 +31,11 @@ pub(crate) struct Kind {
 
 /// The shares add up to 100.
 const KINDS: &[Kind] = &[
-    Kind { share: 60, begin: |name, _| Box::new(keys::Key::new(name)) },
-    Kind { share: 25, begin: |name, rng| Box::new(tokens::Family::new(name, rng)) },
-    Kind { share: 15, begin: |name, _| Box::new(mounts::Mount::new(name)) },
+    Kind { share: 35, begin: |name, _| Box::new(keys::Key::new(name)) },
+    Kind { share: 30, begin: |name, _| Box::new(secrets::Secret::new(name)) },
+    Kind { share: 15, begin: |name, rng| Box::new(tokens::Family::new(name, rng)) },
+    Kind { share: 10, begin: |name, _| Box::new(mounts::Mount::new(name)) },
+    Kind { share: 10, begin: |name, _| Box::new(upgrades::Upgrade::new(name)) },
 ];
 
 /// A new register of any kind, with a name that no other has.
@@ -47,3 +51,5 @@ pub(crate) fn begin(name: &str, rng: &mut Rng) -> Box<dyn Register> {
 
 /// Where the transit keys of all clients are.
 pub(crate) const TRANSIT: &str = "transit";
+/// Where the secrets with versions of all clients are.
+pub(crate) const SECRETS: &str = "secrets";

@@ -171,6 +171,11 @@ fn furnished() -> (TestServer, UnsealKey) {
     server.send(&request("POST", "auth/token/create").token("parent").json(&child)).expect(200);
     server.clock.advance(Duration::from_mins(1));
     server.send(&request("POST", "auth/token/renew-self").token("child")).expect(200);
+    let ended = server.token(&json!({"ttl": "1h"}));
+    for token in [ROOT, &ended] {
+        server.send(&request("POST", "cubbyhole/k").token(token).json(&json!({"a": "b"}))).expect(204);
+    }
+    server.send(&request("POST", "auth/token/revoke-self").token(&ended)).expect(204);
     (server, key)
 }
 

@@ -326,3 +326,105 @@ fn hashes_are_read_as_they_are_written() {
     check("é".repeat(32));
     check(String::new());
 }
+
+// === cubbyholes ===
+
+#[derive(Serialize, Deserialize)]
+struct Note {}
+
+impl Stored for Note {
+    const VERSION: u8 = 1;
+}
+
+impl World {
+    /// Writes into a token's cubbyhole, as its engine does.
+    fn keep(&self, caller: &Caller, name: &str) -> Result<(), Error> {
+        let horizon = Horizon::default();
+        let view = self.platform.view(&horizon);
+        loop {
+            let mut change = view.change();
+            change.put(&(caller.cubbyhole() + name), &Note {})?;
+            caller.while_alive(&view, &mut change)?;
+            match change.commit() {
+                Ok(_) => return Ok(()),
+                Err(barrier::Error::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
+    }
+
+    fn purge(&self) {
+        cubbyhole::purge_ended(&self.platform.view(&Horizon::default())).unwrap();
+    }
+
+    /// Records of cubbyholes, and of what is known of them.
+    fn kept(&self) -> usize {
+        let mut kept = 0;
+        let mut visit = |key: &[u8], _: &[u8]| {
+            kept += usize::from(key.starts_with(b"platform/cubbyhole"));
+            Ok(())
+        };
+        self.store.walk(&mut visit).unwrap();
+        kept
+    }
+}
+
+#[test]
+fn cubbyholes_end_with_their_tokens() {
+    let world = World::new();
+    let parent = world.create("parent", None, 0).unwrap();
+    let child = world.create("child", Some(&parent), 60).unwrap();
+    let other = world.create("other", None, 0).unwrap();
+    for (caller, names) in [(&parent, 3), (&child, 1_234), (&other, 2)] {
+        (0..names).for_each(|name| world.keep(caller, &name.to_string()).unwrap());
+    }
+    world.purge();
+    assert_eq!(world.kept(), 3 + 1_234 + 2 + 3, "those that are in use stay");
+    world.advance(60);
+    assert_eq!(world.alive("child"), "");
+    world.purge();
+    assert_eq!(world.kept(), 3 + 2 + 2);
+    world.revoke(&parent);
+    let world = world.reopened();
+    world.purge();
+    assert_eq!(world.kept(), 2 + 1);
+    assert!(matches!(world.keep(&parent, "late"), Err(Error::Unauthenticated)));
+    assert_eq!(world.kept(), 2 + 1);
+}
+
+#[test]
+fn nothing_is_kept_for_a_token_that_ends_meanwhile() {
+    let world = World::new();
+    let caller = world.create("t", None, 0).unwrap();
+    world.keep(&caller, "a").unwrap();
+    let ended = caller.clone();
+    world.interrupt(move |world| world.revoke(&ended));
+    assert!(matches!(world.keep(&caller, "b"), Err(Error::Unauthenticated)));
+    world.purge();
+    assert_eq!(world.kept(), 0);
+}
+
+#[test]
+fn a_cubbyhole_that_begins_while_its_token_ends_is_found() {
+    let world = World::new();
+    let parent = world.create("parent", None, 0).unwrap();
+    world.create("child", Some(&parent), 0).unwrap();
+    let owner = parent.clone();
+    // When the second token is read, the revocation has found that the first has no cubbyhole.
+    world.interrupt(|world| world.interrupt(move |world| world.keep(&owner, "a").unwrap()));
+    world.revoke(&parent);
+    assert!(world.store.act.lock().unwrap().is_none(), "the interruption happened");
+    assert_eq!(world.kept(), 2, "the secret, and that it is to be deleted");
+    world.purge();
+    assert_eq!(world.kept(), 0);
+}
+
+#[test]
+fn a_renewal_does_not_lose_what_is_kept_meanwhile() {
+    let world = World::new();
+    let caller = world.create("t", None, 60).unwrap();
+    let renewed = caller.clone();
+    world.interrupt(move |world| world.renew(&renewed, 600).unwrap());
+    world.keep(&caller, "a").unwrap();
+    assert_eq!(world.kept(), 2);
+}

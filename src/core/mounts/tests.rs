@@ -103,10 +103,11 @@ fn a_path_leads_to_the_mount_it_begins_with() {
     check("team/a/", None);
     check("auth/token/lookup-self", Some(("auth/token/", "lookup-self")));
     check("auth/tokens/x", None);
-    check("sys/mounts", None);
+    check("sys/mounts", Some(("sys/", "mounts")));
+    check("cubbyhole/a", Some(("cubbyhole/", "a")));
     check("", None);
     check("/", None);
-    assert_eq!(paths(&active.mounts.secrets()), ["team/a/transit/", "transit/"]);
+    assert_eq!(paths(&active.mounts.secrets()), ["cubbyhole/", "identity/", "sys/", "team/a/transit/", "transit/"]);
     assert_eq!(paths(&active.mounts.logins()), ["auth/token/"]);
 }
 
@@ -210,6 +211,7 @@ fn nothing_of_a_disabled_mount_is_left() {
             write(&gone.scope, &number.to_string()).unwrap();
         }
         write(&kept.scope, "note").unwrap();
+        drop(gone);
         disable(&core, "gone/");
         disable(&core, "gone/");
         assert!(at(&core, "gone/").is_none());
@@ -235,4 +237,130 @@ fn nothing_of_a_disabled_mount_is_left() {
     };
     check(false);
     check(true);
+}
+
+/// Regression: what a slow request wrote after the last record was deleted stayed for ever.
+#[test]
+fn a_removed_mount_is_purged_when_nobody_uses_it_any_more() {
+    let (core, store) = new_core();
+    enable(&core, "gone/").unwrap();
+    let used = at(&core, "gone/").unwrap();
+    let id = used.entry.uuid.to_string();
+    write(&used.scope, "early").unwrap();
+    // Neither another path nor other settings make a mount another one.
+    remount(&core, "gone/", "moved/").unwrap();
+    disable(&core, "moved/");
+    core.tick();
+    write(&used.scope, "late").unwrap();
+    assert_eq!(keys_with(&store, &format!("scope/{id}")).len(), 2);
+    drop(used);
+    core.tick();
+    assert_eq!(keys_with(&store, &id), Vec::<String>::new());
+}
+
+#[test]
+fn large_mounts_are_purged_by_and_by() {
+    let (core, store) = new_core();
+    enable(&core, "gone/").unwrap();
+    let gone = at(&core, "gone/").unwrap();
+    let prefix = format!("scope/{}", gone.entry.uuid);
+    let horizon = Horizon::default();
+    let mut change = gone.scope.view(&horizon).change();
+    for number in 0..=PURGE_BATCHES_PER_TICK * PURGE_BATCH {
+        change.put(&number.to_string(), &Note(String::new())).unwrap();
+    }
+    change.commit().unwrap();
+    drop(gone);
+    disable(&core, "gone/");
+    core.tick();
+    assert_eq!(keys_with(&store, &prefix).len(), 1);
+    core.tick();
+    assert_eq!(keys_with(&store, &prefix).len(), 0);
+}
+
+fn remount(core: &Core, from: &str, to: &str) -> Result<Uuid, Error> {
+    let active = core.unsealed()?;
+    active.mounts.remount(&active.platform.view(&Horizon::default()), from, to)
+}
+
+#[test]
+fn a_moved_mount_is_the_same_at_another_path() {
+    let (core, store) = new_core();
+    enable(&core, "a/").unwrap();
+    enable(&core, "b/").unwrap();
+    let before = at(&core, "a/").unwrap();
+    write(&before.scope, "note").unwrap();
+    let id = remount(&core, "a/", "team/a/").unwrap();
+    for core in [core.clone(), restarted(&store)] {
+        assert!(at(&core, "a/").is_none());
+        let moved = at(&core, "team/a/").unwrap();
+        assert_eq!((moved.entry.uuid, &moved.entry.accessor), (before.entry.uuid, &before.entry.accessor));
+        assert!(has(&moved.scope, "note"));
+    }
+    let known = core.unsealed().unwrap().mounts.moved(&id.to_string()).unwrap();
+    assert_eq!((known.from.as_str(), known.to.as_str()), ("a/", "team/a/"));
+    assert!(core.unsealed().unwrap().mounts.moved(&Uuid::nil().to_string()).is_none());
+    let check = |from: &str, to: &str, expected: &str| {
+        assert_eq!(remount(&core, from, to).unwrap_err().to_string(), expected, "{from} {to}");
+    };
+    check("a/", "c/", "no matching mount at \"a/\"");
+    check("b/", "team/a/", "path already in use at \"team/a/\"");
+    check("b/", "team/", "path already in use at \"team/a/\"");
+    check("b/", "team/a/b/", "path already in use at \"team/a/\"");
+    check("b/", "b/", "path already in use at \"b/\"");
+    enable(&core, "a/").unwrap();
+}
+
+#[test]
+fn only_the_latest_moves_are_remembered() {
+    let (core, _) = new_core();
+    enable(&core, "a/").unwrap();
+    let first = remount(&core, "a/", "b/").unwrap();
+    for _ in 0..MOVES_MAX / 2 {
+        remount(&core, "b/", "a/").unwrap();
+        remount(&core, "a/", "b/").unwrap();
+    }
+    let mounts = &core.unsealed().unwrap().mounts;
+    assert!(mounts.moved(&first.to_string()).is_none());
+    assert_eq!(mounts.moves.lock().unwrap().len(), MOVES_MAX);
+}
+
+#[test]
+fn every_server_has_the_same_mounts_with_names_of_their_own() {
+    let (core, store) = new_core();
+    let told = |core: &Core| {
+        let mounts = &core.unsealed().unwrap().mounts;
+        let entries = mounts.secrets().into_iter().chain(mounts.logins());
+        entries.map(|mount| (mount.entry.path.clone(), mount.entry.accessor.clone())).collect::<Vec<_>>()
+    };
+    let before = told(&core);
+    let kinds: Vec<_> =
+        before.iter().map(|(path, accessor)| (path.as_str(), accessor.split_at(accessor.len() - 9).0)).collect();
+    let expected =
+        [("cubbyhole/", "cubbyhole"), ("identity/", "identity"), ("sys/", "system"), ("auth/token/", "auth_token")];
+    assert_eq!(kinds, expected);
+    assert_eq!(told(&restarted(&store)), before);
+    let other = told(&new_core().0);
+    let shared = before.iter().filter(|mount| other.contains(mount)).map(|(path, _)| path.as_str());
+    assert_eq!(shared.collect::<Vec<_>>(), ["sys/"]);
+}
+
+#[test]
+fn ttls_are_the_mounts_own_or_the_systems() {
+    let check = |default_lease_ttl_s, max_lease_ttl_s, expected: (u64, u64)| {
+        let tune = Tune { default_lease_ttl_s, max_lease_ttl_s, ..Tune::default() };
+        let system = Settings {
+            default_lease_ttl: Duration::from_secs(100),
+            max_lease_ttl: Duration::from_secs(1_000),
+            ..Settings::default()
+        };
+        let (default, max) = tune.ttls(&system);
+        assert_eq!((default.as_secs(), max.as_secs()), expected);
+    };
+    check(0, 0, (100, 1_000));
+    check(10, 0, (10, 1_000));
+    check(0, 5_000, (100, 5_000));
+    check(0, 50, (100, 50));
+    check(2_000, 0, (2_000, 1_000));
+    check(2_000, 3_000, (2_000, 3_000));
 }

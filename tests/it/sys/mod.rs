@@ -1,8 +1,10 @@
 //! `sys/`: what the recorded conformance cases do not show.
 
+mod auth;
 mod health;
 mod help;
 mod mounts;
 mod openapi;
+mod remount;
 mod seal_status;
 mod ui_mounts;

@@ -1,11 +1,15 @@
 //! `sys/mounts`: a table of paths that never overlap.
 
+use std::sync::Arc;
 use std::thread;
 
 use serde_json::{Value, json};
 
+use coffer::core::seal::UnsealKey;
+use coffer::storage::{Batch, Memory};
+
 use crate::client::request;
-use crate::server::TestServer;
+use crate::server::{ROOT, TestServer, limits};
 
 fn transit() -> Value {
     json!({"type": "transit"})
@@ -105,4 +109,169 @@ fn a_removed_mount_leaves_nothing_behind() {
     server.core.tick();
     assert_eq!(server.stored().into_keys().collect::<Vec<_>>(), before);
     server.delete("sys/mounts/new").expect(204);
+}
+
+#[test]
+fn what_is_enabled_is_told_with_all_its_settings() {
+    let server = TestServer::start();
+    let asked = json!({
+        "type": "transit", "description": "all of it", "local": "true", "seal_wrap": 1, "external_entropy_access": true,
+        "options": {"a": 1}, "plugin_name": "", "plugin_version": "",
+        "config": {
+            "default_lease_ttl": "90m", "max_lease_ttl": 7200, "force_no_cache": true, "listing_visibility": "hidden",
+            "audit_non_hmac_request_keys": "a, b", "audit_non_hmac_response_keys": ["c"],
+            "passthrough_request_headers": ["X-One", "X-Two"], "allowed_response_headers": "X-Three",
+            "plugin_version": "", "unknown": {"is": "ignored"},
+        },
+    });
+    server.post("sys/mounts/all", &asked).expect(204);
+    let mut entry = server.get("sys/mounts/all").data();
+    assert!(entry["accessor"].take().as_str().unwrap().starts_with("transit_"));
+    assert!(entry["uuid"].take().is_string() && entry["running_plugin_version"].take().is_string());
+    let config = json!({
+        "default_lease_ttl": 5400, "max_lease_ttl": 7200, "force_no_cache": true, "listing_visibility": "hidden",
+        "audit_non_hmac_request_keys": ["a", "b"], "audit_non_hmac_response_keys": ["c"],
+        "passthrough_request_headers": ["X-One", "X-Two"], "allowed_response_headers": ["X-Three"],
+    });
+    assert_eq!(
+        entry,
+        json!({
+            "accessor": null, "config": config, "deprecation_status": "supported", "description": "all of it",
+            "external_entropy_access": true, "local": true, "options": {"a": "1"}, "plugin_version": "",
+            "running_plugin_version": null, "running_sha256": "", "seal_wrap": true, "type": "transit", "uuid": null,
+        })
+    );
+    let tune = server.get("sys/mounts/all/tune").data();
+    let shared = config.as_object().unwrap();
+    assert!(shared.iter().all(|(name, value)| tune[name] == *value), "{tune}");
+    assert_eq!((&tune["options"], &tune["external_entropy_access"]), (&json!({"a": "1"}), &json!(true)));
+}
+
+#[test]
+fn what_cannot_be_enabled_is_refused_in_known_words() {
+    let server = TestServer::start();
+    let before = server.stored();
+    let ttls = |default: &str, max: &str| json!({"type": "transit", "config": {"default_lease_ttl": default, "max_lease_ttl": max}});
+    for (body, text) in [
+        (json!({}), "backend type must be specified as a string"),
+        (json!({"type": "nosuch"}), "plugin not found in the catalog: nosuch"),
+        (json!({"type": "plugin"}), "plugin_name must be provided for plugin backend"),
+        (json!({"type": "plugin", "plugin_name": "mine"}), "plugin not found in the catalog: mine"),
+        (json!({"type": "cubbyhole"}), "mount type of \"cubbyhole\" is not mountable"),
+        (json!({"type": "system"}), "mount type of \"system\" is not mountable"),
+        (json!({"type": "kv", "options": {"version": "7"}}), "nil backend of type \"kv\" returned from factory"),
+        (json!({"type": "kv-v3"}), "plugin not found in the catalog: kv-v3"),
+        (
+            json!({"type": "transit", "options": {"version": 2}}),
+            "secrets engine \"transit\" does not allow setting a version",
+        ),
+        (ttls("2h", "1h"), "given default lease TTL greater than given max lease TTL"),
+        (ttls("99999h", ""), "given default lease TTL greater than system max lease TTL of 2764800"),
+        (ttls("x", ""), "unable to parse default TTL of x: time: invalid duration \"x\""),
+        (ttls("", "-1"), "unable to parse max TTL of -1: cannot provide negative value '-1'"),
+        (json!({"type": "transit", "config": {"listing_visibility": "maybe"}}), "invalid listing_visibility maybe"),
+    ] {
+        server.post("sys/mounts/new", &body).refused(400, text);
+    }
+    assert_eq!(server.stored(), before);
+}
+
+#[test]
+fn what_every_server_has_is_told_and_cannot_be_changed() {
+    let server = TestServer::start();
+    let list = server.get("sys/mounts").data();
+    for (path, kind, local, seal_wrap, headers) in [
+        ("cubbyhole", "cubbyhole", true, false, Value::Null),
+        ("identity", "identity", false, false, json!(["Authorization"])),
+        ("sys", "system", false, true, json!(["Accept"])),
+    ] {
+        let entry = server.get(&format!("sys/mounts/{path}")).data();
+        assert_eq!(list[format!("{path}/")], entry);
+        assert_eq!(
+            (&entry["type"], &entry["local"], &entry["seal_wrap"]),
+            (&json!(kind), &json!(local), &json!(seal_wrap))
+        );
+        assert_eq!(entry["config"]["passthrough_request_headers"], headers);
+        assert_eq!(server.get(&format!("sys/mounts/{path}/tune")).data()["description"], entry["description"]);
+        server.delete(&format!("sys/mounts/{path}")).refused(400, &format!("cannot unmount \"{path}/\""));
+        let tune = server.post(&format!("sys/mounts/{path}/tune"), &json!({"description": "mine"}));
+        tune.refused(400, &format!("cannot tune \"{path}/\""));
+    }
+    assert_eq!(server.get("sys/mounts").data(), list);
+    server.get("identity/entity").refused_wrapped(404, "unsupported path");
+}
+
+/// A large mount is removed at once, and its records by and by; others do not notice, nor does a restart lose any.
+#[test]
+fn records_of_a_removed_mount_go_in_the_background() {
+    const RECORDS: usize = 40_000;
+    let key = UnsealKey::generate();
+    let server = TestServer::over(Arc::new(Memory::new()), limits());
+    server.core.initialise(&key).unwrap();
+    server.core.dev_root_token(Some(ROOT)).unwrap();
+    for path in ["large", "kept"] {
+        server.post(&format!("sys/mounts/{path}"), &transit()).expect(204);
+        server.post(&format!("{path}/keys/k"), &json!({})).expect(200);
+    }
+    let prefix = format!("scope/{}/", server.get("sys/mounts/large").data()["uuid"].as_str().unwrap());
+    let filling = (0..RECORDS).fold(Batch::new(), |batch, number| batch.put(format!("{prefix}{number}"), "x"));
+    server.store.commit(filling).unwrap();
+    let left =
+        |server: &TestServer| server.stored().into_keys().filter(|key| key.starts_with(prefix.as_bytes())).count();
+    server.delete("sys/mounts/large").expect(204);
+    server.get("large/keys/k").expect(404);
+    assert!(left(&server) >= RECORDS, "who removes a mount does not wait for its records");
+    server.core.tick();
+    let after_one = left(&server);
+    assert!(after_one > 0 && after_one < RECORDS, "{after_one}");
+
+    let store = server.store.clone();
+    drop(server);
+    let server = TestServer::restarted(store, &key);
+    thread::scope(|scope| {
+        let purging = scope.spawn(|| {
+            while left(&server) > 0 {
+                server.core.tick();
+            }
+        });
+        let mut connection = server.connect();
+        loop {
+            assert_eq!(connection.send(&request("GET", "kept/keys/k")).unwrap().status, 200);
+            if purging.is_finished() {
+                break;
+            }
+        }
+        purging.join().unwrap();
+    });
+    server.core.tick();
+    let removed = server.stored().into_keys().filter(|key| key.starts_with(b"platform/removed-mount/"));
+    assert_eq!(removed.count(), 0);
+}
+
+#[test]
+fn the_version_of_kv_only_rises() {
+    let server = TestServer::start();
+    for (path, body) in [
+        ("plain", json!({"type": "kv"})),
+        ("generic", json!({"type": "generic"})),
+        ("one", json!({"type": "kv-v1"})),
+        ("named", json!({"type": "plugin", "plugin_name": "kv", "options": {"version": 1}})),
+    ] {
+        server.post(&format!("sys/mounts/{path}"), &body).expect(204);
+        server.post(&format!("{path}/a"), &json!({"v": 1})).expect(204);
+        let tune = format!("sys/mounts/{path}/tune");
+        server.post(&tune, &json!({"options": {"version": "1"}})).expect(204);
+        server.post(&tune, &json!({"options": {"version": "3"}})).refused(400, "invalid version provided: 3");
+        let answer = server.post(&tune, &json!({"options": {"version": 2}})).expect(200).json();
+        let warning = "Upgrading mount from version 1 to version 2. This mount will be unavailable for a brief period \
+                       and will resume service shortly.";
+        assert_eq!((&answer["data"], &answer["warnings"]), (&Value::Null, &json!([warning])), "{path}");
+        assert_eq!(server.get(&format!("{path}/data/a")).data()["data"], json!({"v": 1}));
+        assert_eq!(server.get(&tune).data()["options"], json!({"version": "2"}));
+        let down = server.post(&tune, &json!({"options": {"version": "1"}}));
+        down.refused(400, "cannot downgrade mount from version 2");
+    }
+    server.post("sys/mounts/two", &json!({"type": "kv-v2"})).expect(204);
+    let entry = server.get("sys/mounts/two").data();
+    assert_eq!((&entry["type"], &entry["options"]), (&json!("kv"), &json!({"version": "2"})));
 }

@@ -24,8 +24,9 @@ fn a_list_shows_what_its_reader_may_use() {
         .expect(204);
     let poor = server.token(&json!({"policies": ["default"]}));
     assert_eq!(names(&seen_by(&server, None, "")), json!([[], ["shown/"]]));
-    assert_eq!(names(&seen_by(&server, Some("root"), "")), json!([["token/"], ["shown/", "transit/"]]));
-    assert_eq!(names(&seen_by(&server, Some(&poor), "")), json!([["token/"], []]));
+    let all = json!([["token/"], ["cubbyhole/", "identity/", "shown/", "sys/", "transit/"]]);
+    assert_eq!(names(&seen_by(&server, Some("root"), "")), all);
+    assert_eq!(names(&seen_by(&server, Some(&poor), "")), json!([["token/"], ["cubbyhole/", "shown/", "sys/"]]));
     seen_by(&server, Some("wrong"), "").refused(403, "permission denied");
     // Strangers learn no accessor, no identifier, no setting.
     let shown = seen_by(&server, None, "").data()["secret"]["shown/"].take();
@@ -51,5 +52,7 @@ fn a_mount_shows_itself_only_to_those_who_may_use_it() {
     for path in ["transit", "transit/", "transit/keys/k", "transit/deep/below/it"] {
         assert_eq!(seen_by(&server, Some("root"), &format!("/{path}")).data()["path"], "transit/");
     }
-    assert_eq!(seen_by(&server, Some(&poor), "/auth/token/lookup-self").data()["path"], "token/");
+    for (path, mount) in [("auth/token/lookup-self", "token/"), ("cubbyhole/x", "cubbyhole/"), ("sys/x", "sys/")] {
+        assert_eq!(seen_by(&server, Some(&poor), &format!("/{path}")).data()["path"], mount);
+    }
 }

@@ -1,0 +1,125 @@
+//! `sys/auth`: list, read and tune login methods. Those of tokens are there always; others cannot be enabled yet.
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use super::entry::describe;
+use super::mounts::{engine_type, slashed};
+use super::tune::{ReadTune, TuneMount};
+use crate::api::{Error, Reply};
+use crate::core::Core;
+use crate::core::mounts::{AUTH_PREFIX, Tune, unknown_kind};
+use crate::engine::{Call, Endpoint};
+
+/// Lists all login methods by their path.
+#[derive(Deserialize, JsonSchema)]
+pub struct ListLogins {}
+
+impl Endpoint for ListLogins {
+    type On = Core;
+
+    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        let mounts = core.unsealed()?.mounts.logins();
+        Ok(Reply::object(|list| {
+            for mount in &mounts {
+                let path = mount.entry.path.strip_prefix(AUTH_PREFIX).unwrap_or(&mount.entry.path);
+                list.set_object(path, |entry| describe(entry, mount));
+            }
+        }))
+    }
+}
+
+/// Describes the login method at a path.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReadLogin {
+    /// Path of the login method, without `auth/`.
+    path: String,
+}
+
+impl Endpoint for ReadLogin {
+    type On = Core;
+
+    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        let path = slashed(&self.path);
+        let mount = core.unsealed()?.mounts.at(&format!("{AUTH_PREFIX}{path}"));
+        let mount = mount.ok_or_else(|| Error::invalid(format!("No auth engine at {path}")))?;
+        Ok(Reply::object(|entry| describe(entry, &mount)))
+    }
+}
+
+/// Enables a login method. There is none yet that can be.
+#[derive(Deserialize, JsonSchema)]
+pub struct EnableLogin {
+    /// Where to enable it, without `auth/`.
+    path: String,
+    /// Type of the login method.
+    #[serde(default, rename = "type")]
+    kind: String,
+    /// The type, where `type` is `plugin`.
+    #[serde(default)]
+    plugin_name: String,
+}
+
+impl Endpoint for EnableLogin {
+    type On = Core;
+
+    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        let path = slashed(&self.path);
+        let kind = engine_type(self.kind, self.plugin_name, &mut Tune::default())?;
+        if kind == "token" {
+            return Err(Error::invalid("token credential backend cannot be instantiated"));
+        }
+        if core.unsealed()?.mounts.at(&format!("{AUTH_PREFIX}{path}")).is_some() {
+            return Err(Error::invalid(format!("path is already in use at {path}")));
+        }
+        Err(unknown_kind(&kind))
+    }
+}
+
+/// Disables a login method and ends the tokens that it made.
+#[derive(Deserialize, JsonSchema)]
+pub struct DisableLogin {
+    /// Path of the login method, without `auth/`.
+    path: String,
+}
+
+impl Endpoint for DisableLogin {
+    type On = Core;
+
+    fn run(self, _: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        if slashed(&self.path) == "token/" {
+            return Err(Error::invalid("token credential backend cannot be disabled"));
+        }
+        Ok(Reply::nothing())
+    }
+}
+
+/// Reads the settings of a login method, with the system's where it has none of its own.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct ReadLoginTune(ReadTune);
+
+impl Endpoint for ReadLoginTune {
+    type On = Core;
+
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let Self(mut tune) = self;
+        tune.path.insert_str(0, AUTH_PREFIX);
+        tune.run(core, call)
+    }
+}
+
+/// Changes settings of a login method.
+#[derive(Deserialize, JsonSchema)]
+#[serde(transparent)]
+pub struct TuneLogin(TuneMount);
+
+impl Endpoint for TuneLogin {
+    type On = Core;
+
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let Self(mut tune) = self;
+        tune.path.insert_str(0, AUTH_PREFIX);
+        tune.run(core, call)
+    }
+}
