@@ -192,7 +192,9 @@ mod tests {
     use super::*;
 
     /// The kind of key that a text is taken for, and the length of what would be wrapped.
-    fn check(text: &str, expected: Result<(&[(&str, &str)], usize), &str>) {
+    type Read<'a> = (&'a [(&'a str, &'a str)], usize);
+
+    fn check(text: &str, expected: Result<Read<'_>, &str>) {
         let read = Key::read(text).map(|key| {
             let len = if let Material::Private(target) = &key.material { target.len() } else { 0 };
             (key.kind, len)

@@ -79,7 +79,7 @@ impl Secret {
         session.change(&mut self.slot, None, &request).map(drop)
     }
 
-    /// What the metadata says; an error is an answer that cannot be right.
+    /// What the metadata says. An answer that cannot be right is complained of, and changes nothing.
     fn look(&self, session: &mut Session<'_>) -> Result<Option<History>, Gone> {
         let request = read(self.path("metadata"));
         let answer = session.send(&request)?;

@@ -63,19 +63,19 @@ impl Upgrade {
         session.change(&mut self.slot, None, &request).map(drop)
     }
 
-    /// What the mount holds; `None` and a complaint if the answers cannot be right.
-    fn look(&self, session: &mut Session<'_>) -> Result<Option<Option<Held>>, Gone> {
+    /// What the mount holds. Answers that cannot be right are complained of, and change nothing.
+    fn look(&self, session: &mut Session<'_>) -> Result<Option<Held>, Gone> {
         let request = read(self.mount());
         let answer = session.send(&request)?;
         if answer.status == 400 {
-            return Ok(Some(None));
+            return Ok(None);
         }
         let versioned = match answer.data()["options"]["version"].as_str() {
             Some("2") => true,
             Some("1") => false,
             _ => {
                 session.complain(&request, &answer);
-                return Ok(None);
+                return Ok(self.slot.known().cloned());
             }
         };
         let mut secrets = BTreeMap::new();
@@ -87,7 +87,7 @@ impl Upgrade {
                 secrets.insert(name.to_owned(), text.to_owned());
             }
         }
-        Ok(Some(Some(Held { versioned, secrets })))
+        Ok(Some(Held { versioned, secrets }))
     }
 }
 
@@ -103,9 +103,8 @@ impl Register for Upgrade {
     }
 
     fn check(&mut self, session: &mut Session<'_>) -> Result<(), Gone> {
-        if let Some(seen) = self.look(session)? {
-            session.settle(&mut self.slot, seen);
-        }
+        let seen = self.look(session)?;
+        session.settle(&mut self.slot, seen);
         Ok(())
     }
 
