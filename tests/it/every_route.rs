@@ -21,19 +21,20 @@ use crate::server::TestServer;
 fn rows() -> &'static [(String, &'static Row)] {
     static ROWS: OnceLock<Vec<(String, &'static Row)>> = OnceLock::new();
     ROWS.get_or_init(|| {
-        let mounts = TestServer::start().core.route_table().unwrap();
+        let mounts = TestServer::with_all_engines().core.route_table().unwrap();
         mounts.into_iter().flat_map(|(mount, rows)| rows.into_iter().map(move |row| (mount.clone(), row))).collect()
     })
 }
 
 /// A server with one of each thing that a row may change.
 fn furnished() -> TestServer {
-    let server = TestServer::start();
+    let server = TestServer::with_all_engines();
     server.post("transit/keys/k", &json!({})).expect(200);
     server.post("transit/keys/k/rotate", &json!({})).expect(200);
     let config = json!({"min_decryption_version": 2, "min_encryption_version": 2, "deletion_allowed": true});
     server.post("transit/keys/k/config", &config).expect(200);
-    for path in ["cubbyhole/k", "cubbyhole/k/below"] {
+    server.post("secret/data/transit", &json!({"data": {"a": "b"}})).expect(200);
+    for path in ["cubbyhole/k", "cubbyhole/k/below", "kv/k", "kv/k/below"] {
         server.post(path, &json!({"a": "b"})).expect(204);
     }
     server
@@ -53,6 +54,9 @@ fn sample(mount: &str, row: &Row) -> Request {
         "mounts/{path..}/tune" => json!({"description": "changed"}),
         "config/keys" => json!({"disable_upsert": true}),
         "cache-config" => json!({"size": 10}),
+        "data/{path..}" => json!({"data": {"c": "d"}}),
+        "data" => json!({"paths": ["transit"]}),
+        "delete/{path..}" | "undelete/{path..}" | "destroy/{path..}" => json!({"versions": [1]}),
         _ => json!({}),
     };
     let request = request(method(row.op), &format!("{mount}{path}"));
@@ -299,7 +303,7 @@ const METHODS: &[&str] = &["GET", "LIST", "POST", "PUT", "PATCH", "DELETE", "OPT
 const TYPES: &[&str] =
     &["", "application/json", "application/x-www-form-urlencoded", "application/merge-patch+json", "/"];
 const MEMBERS: &[&str] =
-    &["plaintext", "ciphertext", "context", "associated_data", "key_version", "reference", "size", "x"];
+    &["plaintext", "ciphertext", "context", "associated_data", "key_version", "reference", "size", "x", "cas", "path"];
 /// Texts that some field takes.
 const TEXTS: &[&str] = &[
     "",

@@ -1,5 +1,5 @@
 //! The server under test: in this process, in memory, on a port of its own, with a clock that stands still. Knows no
-//! endpoint but the one that mounts transit.
+//! endpoint but the one that mounts engines.
 
 use std::collections::BTreeMap;
 use std::net::{SocketAddr, TcpListener};
@@ -35,6 +35,14 @@ impl TestServer {
     /// Unsealed, with the root token `root` and with transit at `transit/`.
     pub(crate) fn start() -> Self {
         Self::with_limits(limits())
+    }
+
+    /// As `start`, with one mount of each engine: KV of version 2 at `secret/`, of version 1 at `kv/`.
+    pub(crate) fn with_all_engines() -> Self {
+        let server = Self::start();
+        server.post("sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}})).expect(204);
+        server.post("sys/mounts/kv", &json!({"type": "kv"})).expect(204);
+        server
     }
 
     /// As `start`, with limits that can be reached.

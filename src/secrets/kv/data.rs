@@ -32,6 +32,7 @@ pub(super) struct WriteSecret {
     path: String,
     /// What to keep, any JSON object.
     data: Option<Given>,
+    /// On what condition: `{"cas": …}`.
     #[serde(default)]
     options: Options,
     /// Accepted from old clients.
@@ -46,6 +47,7 @@ pub(super) struct PatchSecret {
     path: String,
     /// What to change: members replace those of the same name, `null` removes them.
     data: Option<Given>,
+    /// On what condition: `{"cas": …}`.
     #[serde(default)]
     options: Options,
     /// Accepted from old clients.

@@ -134,6 +134,9 @@ impl Endpoint for DeletePlain {
     type On = Kv1;
 
     fn run(self, kv: &Kv1, call: &Call<'_>) -> Result<Reply, Error> {
+        if check_path(&self.path).is_err() {
+            return Ok(Reply::nothing());
+        }
         kv.put(&call.view()?, &self.path, None)
     }
 }

@@ -6,15 +6,16 @@ use std::thread;
 
 use serde_json::json;
 
-use super::{patch, read, start, write};
+use super::{patch, read, write};
 use crate::client::request;
+use crate::server::TestServer;
 
 /// Regression R18: of all who write for the same version exactly one succeeds, and no number is left out.
 #[test]
 fn check_and_set_lets_one_win() {
     const WRITERS: u64 = 16;
     const ROUNDS: u64 = 20;
-    let server = start();
+    let server = TestServer::with_all_engines();
     server.post("secret/metadata/k", &json!({"max_versions": 1000})).expect(204);
     let won: Vec<Vec<u64>> = thread::scope(|scope| {
         let compete = |writer: u64| {
@@ -56,7 +57,7 @@ fn check_and_set_lets_one_win() {
 fn no_write_and_no_patch_is_lost() {
     const WRITERS: usize = 8;
     const WRITES: usize = 10;
-    let server = start();
+    let server = TestServer::with_all_engines();
     server.post("secret/metadata/k", &json!({"max_versions": 1000})).expect(204);
     write(&server, "k", &json!({}));
     thread::scope(|scope| {
@@ -82,7 +83,7 @@ fn no_write_and_no_patch_is_lost() {
 #[test]
 fn a_change_is_seen_by_every_later_request() {
     for change in ["write", "delete", "destroy", "metadata"] {
-        let server = start();
+        let server = TestServer::with_all_engines();
         write(&server, "k", &json!({"secret": "old"}));
         let is_over = AtomicBool::new(false);
         thread::scope(|scope| {
@@ -113,7 +114,7 @@ fn a_change_is_seen_by_every_later_request() {
 /// A secret that is made anew has nothing of its predecessor, whatever readers saw in between.
 #[test]
 fn a_secret_made_anew_is_never_mixed_with_its_predecessor() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     let is_over = AtomicBool::new(false);
     thread::scope(|scope| {
         for _ in 0..4 {

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{data_text, patch, read, start, write};
+use super::{data_text, patch, read, write};
 use crate::client::request;
+use crate::server::TestServer;
 
 #[test]
 fn numbers_and_texts_come_back_as_they_came() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     let data =
         r#"{"big":123456789012345678901234567890,"exponent":1E+400,"float":1.10,"minus":-0,"one":1.0,"small":1e-06}"#;
     let write = |path: &str| server.send(&request("POST", path).body(format!(r#"{{ "data" : {data} }}"#)));
@@ -26,7 +27,7 @@ fn numbers_and_texts_come_back_as_they_came() {
 
 #[test]
 fn null_and_nothing_are_data() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     for data in [json!(null), json!({})] {
         server.post("secret/data/k", &json!({"data": data})).expect(200);
         assert_eq!(read(&server, "k"), data);
@@ -42,7 +43,7 @@ fn null_and_nothing_are_data() {
 /// Regression R15: what is too deep, too wide or too long is refused, and the server goes on.
 #[test]
 fn data_have_limits() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     let nested = |levels: usize| format!(r#"{{"data":{}1{}}}"#, r#"{"a":"#.repeat(levels), "}".repeat(levels));
     let post = |path: &str, body: String| server.send(&request("POST", path).body(body));
     post("secret/data/k", nested(500)).expect(200);
@@ -70,7 +71,7 @@ fn data_have_limits() {
 
 #[test]
 fn a_path_has_an_end() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     let path = |bytes: usize| "x".repeat(bytes);
     write(&server, &path(3_900), &json!({"a": 1}));
     assert_eq!(read(&server, &path(3_900)), json!({"a": 1}));
@@ -83,12 +84,14 @@ fn a_path_has_an_end() {
     }
     server.delete(&format!("secret/data/{}", path(4_060))).expect(204);
     server.get(&format!("kv/{}", path(4_060))).refused(404, "");
+    server.delete(&format!("kv/{}", path(4_090))).expect(204);
+    server.delete("kv").expect(204);
 }
 
 /// A slash at the end is part of the path, and no secret has such a one. A rule for what is below `a` says nothing of `a`.
 #[test]
 fn a_slash_at_the_end_is_another_path() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     write(&server, "a", &json!({"a": 1}));
     server.post("kv/a", &json!({"a": 1})).expect(204);
     let invalid = server.get("secret/data/a/").expect(404).json();
@@ -105,7 +108,7 @@ fn a_slash_at_the_end_is_another_path() {
 
 #[test]
 fn roots_are_no_secrets() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     let warned = |method: &str, path: &str, expected: &str| {
         let answer = server.send(&patch(path, &json!({}))).expect(404);
         assert_eq!(answer.json()["data"], Value::Null);
@@ -131,7 +134,7 @@ fn roots_are_no_secrets() {
 
 #[test]
 fn what_clients_get_wrong_is_told() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     write(&server, "k", &json!({"a": 1}));
     let version = "Field validation failed: error converting input for field \"version\": '' cannot parse value as 'int': \
                    strconv.ParseInt: invalid syntax";
@@ -156,7 +159,7 @@ fn what_clients_get_wrong_is_told() {
 /// Regression R13: what a body holds must not come back in an error.
 #[test]
 fn a_body_does_not_come_back() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     for body in [
         r#"{"data": "canary"}"#,
         r#"{"data": {"a": "canary"}"#,
@@ -177,7 +180,7 @@ fn a_body_does_not_come_back() {
 
 #[test]
 fn metadata_are_counted_apart_from_versions() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     write(&server, "k", &json!({}));
     assert_eq!(server.get("secret/metadata/k").data()["current_metadata_version"], 0);
     server.post("secret/metadata/k", &json!({})).expect(204);
@@ -196,7 +199,7 @@ fn metadata_are_counted_apart_from_versions() {
 /// pruned.
 #[test]
 fn what_is_gone_is_gone_from_the_store() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     let versions =
         || server.stored().into_keys().filter(|key| String::from_utf8_lossy(key).contains("/version/")).count();
     write(&server, "k", &json!({"a": 1}));

@@ -4,13 +4,14 @@ use std::time::Duration;
 
 use serde_json::json;
 
-use super::{read, start, write};
+use super::{read, write};
+use crate::server::TestServer;
 
 const SECOND: Duration = Duration::from_secs(1);
 
 #[test]
 fn a_version_ends_to_the_second_and_stays_restorable() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     server.post("secret/metadata/k", &json!({"delete_version_after": "30s"})).expect(204);
     write(&server, "k", &json!({"v": 1}));
     server.clock.advance(20 * SECOND);
@@ -37,7 +38,7 @@ fn a_version_ends_to_the_second_and_stays_restorable() {
 
 #[test]
 fn a_mount_can_forbid_expiry() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     server.post("secret/config", &json!({"delete_version_after": "-5s"})).expect(204);
     assert_eq!(server.get("secret/config").data()["delete_version_after"], "-1s");
     server.post("secret/metadata/k", &json!({"delete_version_after": 1})).expect(204);

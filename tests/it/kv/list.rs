@@ -2,11 +2,12 @@
 
 use serde_json::{Value, json};
 
-use super::{start, write};
+use super::write;
+use crate::server::TestServer;
 
 #[test]
 fn lists_come_in_pages() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     for path in ["a", "b/1", "b/2", "c", "d/1", "e"] {
         write(&server, path, &json!({}));
         server.post(&format!("kv/{path}"), &json!({"a": 1})).expect(204);

@@ -2,12 +2,13 @@
 
 use serde_json::{Value, json};
 
-use super::{start, write};
+use super::write;
 use crate::client::request;
+use crate::server::TestServer;
 
 #[test]
 fn each_path_has_an_answer_of_its_own() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     write(&server, "a", &json!({"v": 1}));
     write(&server, "a", &json!({"v": 2}));
     write(&server, "dir/b", &json!({"v": 3}));
@@ -37,7 +38,7 @@ fn each_path_has_an_answer_of_its_own() {
 
 #[test]
 fn it_has_limits_and_needs_a_right() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     let paths = |count: usize| json!({"paths": vec!["nope"; count]});
     let results = server.post("secret/data", &paths(1_000)).data()["results"].take();
     assert_eq!(results.as_array().map(Vec::len), Some(1_000));

@@ -14,14 +14,6 @@ mod model;
 mod plain;
 mod upgrade;
 
-/// A server with both versions of KV.
-fn start() -> TestServer {
-    let server = TestServer::start();
-    server.post("sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}})).expect(204);
-    server.post("sys/mounts/kv", &json!({"type": "kv"})).expect(204);
-    server
-}
-
 /// Writes a version of a secret and returns its number.
 #[track_caller]
 fn write(server: &TestServer, path: &str, data: &Value) -> u64 {

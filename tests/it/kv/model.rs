@@ -11,7 +11,7 @@ use serde_json::{Map, Value, json};
 
 use coffer::clock::Timestamp;
 
-use super::{patch, start};
+use super::patch;
 use crate::client::Answer;
 use crate::server::TestServer;
 
@@ -313,7 +313,7 @@ struct Game {
 
 impl Game {
     fn start(from_version_1: bool) -> Self {
-        let server = start();
+        let server = TestServer::with_all_engines();
         let mut game = Self { server, model: Model::default(), secret: "secret" };
         if from_version_1 {
             game.secret = "kv";

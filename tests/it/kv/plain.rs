@@ -2,12 +2,12 @@
 
 use serde_json::json;
 
-use super::start;
 use crate::client::request;
+use crate::server::TestServer;
 
 #[test]
 fn all_parameters_are_the_secret() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     server.post("kv/k", &json!({"path": "p", "list": true, "data": {"a": 1}, "ttl": "90"})).expect(204);
     let read = server.get("kv/k").expect(200).json();
     assert_eq!(read["data"], json!({"path": "p", "list": true, "data": {"a": 1}, "ttl": "90"}));
@@ -25,7 +25,7 @@ fn all_parameters_are_the_secret() {
 
 #[test]
 fn the_lease_is_that_of_the_mount_or_its_own() {
-    let server = start();
+    let server = TestServer::with_all_engines();
     server.post("kv/k", &json!({"a": 1})).expect(204);
     server.post("kv/own", &json!({"ttl": 7})).expect(204);
     let lease = |path: &str| server.get(path).expect(200).json()["lease_duration"].take();
