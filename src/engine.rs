@@ -8,9 +8,10 @@ use std::sync::Arc;
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
 
-use crate::access::{Admitted, gate};
+use crate::access::Admitted;
+use crate::access::gate::{self, Ask};
 use crate::api::route::{Access, Captures, Match, Row, Shape, Table, Work};
-use crate::api::{Data, Error, Op, Reply, Request, weak};
+use crate::api::{Data, Error, Op, Params, Reply, Request, weak};
 use crate::barrier::View;
 use crate::clock::Timestamp;
 
@@ -48,7 +49,8 @@ impl<'a> Call<'a> {
     /// Whether the sender may also read another path below the mount.
     pub fn may_read(&self, path: &str) -> Result<bool, Error> {
         let path = format!("{}{path}", self.mount);
-        match gate::admit(self.admitted.known_caller()?, Access::Token, Op::Read, &path, || None) {
+        let ask = Ask { op: Op::Read, path: &path, params: &Params::None, wrap_ttl: None };
+        match gate::admit(self.admitted.known_caller()?, Access::Token, &ask, || None) {
             Ok(_) => Ok(true),
             Err(Error::Denied) => Ok(false),
             Err(error) => Err(error),
@@ -273,7 +275,7 @@ mod tests {
     use super::*;
     use crate::access::Tokens;
     use crate::access::tokens::TokenRecord;
-    use crate::api::{Params, RequestId, Token};
+    use crate::api::{RequestId, Token};
     use crate::barrier::{Horizon, Sealed};
     use crate::crypto::secret::Secret;
     use crate::storage::Memory;
@@ -301,7 +303,7 @@ mod tests {
             let record =
                 TokenRecord { policies, ..TokenRecord::root("auth/token/create", "token", Timestamp::UNIX_EPOCH) };
             let caller = tokens.create(&view, &Token::new(format!("{policy} {path}")), record).unwrap();
-            let admitted = gate::admit(&caller, Access::Token, Op::Write, "cubbyhole/a", || None).unwrap();
+            let admitted = gate::admit(&caller, Access::Token, &(&request).into(), || None).unwrap();
             let (captures, now) = (Captures::default(), Timestamp::UNIX_EPOCH);
             let call = Call { request: &request, mount, captures, admitted, now, view: Some(view) };
             assert_eq!(call.may_read(path).unwrap(), expected, "{policy} {mount} {path}");

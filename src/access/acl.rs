@@ -1,10 +1,13 @@
 //! What a set of policies allows on a path.
 //!
-//! A rule is an exact path or a prefix that ends in `*`; an exact rule beats a prefix, a longer prefix a shorter one. Knows
-//! nothing of tokens.
+//! One rule decides alone: the exact one; else the one whose first wildcard stands last. Rules for the same paths add up,
+//! but that `deny` leaves nothing of the others. Knows nothing of tokens, nor of how policies are kept.
 
-use std::collections::HashMap;
-use std::ops::BitOr;
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, HashMap};
+use std::ops::{BitOr, Bound};
+
+use super::policy::{Grant, Pattern, Rule};
 
 /// What a rule grants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -18,16 +21,35 @@ impl Capabilities {
     pub const LIST: Self = Self(1 << 4);
     pub const PATCH: Self = Self(1 << 5);
     pub const SUDO: Self = Self(1 << 6);
+    /// Nothing, whatever other rules for the same paths say.
+    pub const DENY: Self = Self(1 << 7);
 
     pub const NONE: Self = Self(0);
+    /// All that can be granted.
     pub const ALL: Self = Self(0x7f);
+    /// What the word `write` of the oldest policies stands for.
+    pub const WRITE_OF_OLD: Self = Self(0x1f);
+
+    /// The capability of this name. Nothing can be subscribed to or recovered here, so those grant nothing.
+    pub fn of(name: &str) -> Option<Self> {
+        let known = NAMES.iter().find(|(known, _)| *known == name).map(|(_, capability)| *capability);
+        known.or_else(|| matches!(name, "subscribe" | "recover").then_some(Self::NONE))
+    }
+
+    /// The names of what is granted, sorted; `deny` where that is nothing.
+    pub fn names(self) -> Vec<&'static str> {
+        if self.grants_nothing() {
+            return vec!["deny"];
+        }
+        NAMES.iter().filter(|(_, capability)| self.contain(*capability)).map(|(name, _)| *name).collect()
+    }
 
     pub fn contain(self, wanted: Self) -> bool {
         self.0 & wanted.0 == wanted.0
     }
 
-    const fn and(self, other: Self) -> Self {
-        Self(self.0 | other.0)
+    pub fn grants_nothing(self) -> bool {
+        self == Self::NONE || self.contain(Self::DENY)
     }
 }
 
@@ -35,7 +57,7 @@ impl BitOr for Capabilities {
     type Output = Self;
 
     fn bitor(self, other: Self) -> Self {
-        self.and(other)
+        Self(self.0 | other.0)
     }
 }
 
@@ -43,23 +65,49 @@ impl BitOr for Capabilities {
 #[derive(Default)]
 pub struct Acl {
     root: bool,
-    exact: HashMap<&'static str, Capabilities>,
-    /// The longest first.
-    prefixes: Vec<(&'static str, Capabilities)>,
+    exact: HashMap<String, Grant>,
+    prefixes: BTreeMap<String, Grant>,
+    /// The first that matches counts.
+    segmented: Vec<Segmented>,
 }
 
+/// A rule with `+` in its path.
+struct Segmented {
+    /// Without a `*` at the end.
+    path: String,
+    is_prefix: bool,
+    grant: Grant,
+}
+
+/// Of two rules with wildcards, the greater one decides.
+type Rank<'r> = (usize, bool, Reverse<usize>, usize, &'r str);
+
 impl Acl {
-    /// Merges the policies of these names; unknown ones grant nothing.
-    pub fn of<'n>(policies: impl Iterator<Item = &'n str>) -> Self {
-        let mut acl = Self::default();
-        for policy in policies {
-            match policy {
-                ROOT_POLICY => acl.root = true,
-                DEFAULT_POLICY => DEFAULT_RULES.iter().for_each(|(path, granted)| acl.grant(path, *granted)),
-                _ => {}
+    /// What allows everything.
+    pub fn root() -> Self {
+        Self { root: true, ..Self::default() }
+    }
+
+    pub fn of(rules: impl IntoIterator<Item = Rule>) -> Self {
+        let mut merged: HashMap<Pattern, Grant> = HashMap::new();
+        for Rule { pattern, grant } in rules {
+            match merged.get_mut(&pattern) {
+                Some(known) => known.merge(grant),
+                None => drop(merged.insert(pattern, grant)),
             }
         }
-        acl.prefixes.sort_by_key(|(prefix, _)| std::cmp::Reverse(prefix.len()));
+        let mut acl = Self::default();
+        for (pattern, grant) in merged {
+            match pattern {
+                Pattern::Exact(path) => drop(acl.exact.insert(path, grant)),
+                Pattern::Prefix(prefix) => drop(acl.prefixes.insert(prefix, grant)),
+                Pattern::Segments(path) => {
+                    let (path, is_prefix) = path.strip_suffix('*').map_or((path.as_str(), false), |path| (path, true));
+                    acl.segmented.push(Segmented { path: path.to_owned(), is_prefix, grant });
+                }
+            }
+        }
+        acl.segmented.sort_by(|one, other| other.rank().cmp(&one.rank()));
         acl
     }
 
@@ -67,91 +115,137 @@ impl Acl {
         self.root
     }
 
+    /// What is granted on a path; `root` is no rule, and grants everything without being asked here.
+    pub fn grant(&self, path: &str) -> Option<&Grant> {
+        self.exact.get(path).or_else(|| self.by_wildcard(path))
+    }
+
+    /// As `grant`, for a folder to be listed: a rule for its path without the last `/` is good for it, too. A denied folder
+    /// stays denied.
+    pub fn grant_to_list(&self, path: &str) -> Option<&Grant> {
+        let Some(unslashed) = path.strip_suffix('/') else { return self.grant(path) };
+        let exact = self.exact.get(path).or_else(|| self.exact.get(unslashed));
+        exact.or_else(|| {
+            let slashed = self.by_wildcard(path);
+            let denied = slashed.filter(|grant| grant.capabilities.contain(Capabilities::DENY));
+            denied.or_else(|| self.by_wildcard(unslashed)).or(slashed)
+        })
+    }
+
+    /// What is granted on a path, be it a folder or not.
     pub fn capabilities(&self, path: &str) -> Capabilities {
-        if self.root {
-            return Capabilities::ALL;
+        match self.root {
+            true => Capabilities::ALL,
+            false => self.grant_to_list(path).map(|grant| grant.capabilities).unwrap_or_default(),
         }
-        let by_prefix =
-            || self.prefixes.iter().find(|(prefix, _)| path.starts_with(prefix)).map(|(_, granted)| *granted);
-        self.exact.get(path).copied().or_else(by_prefix).unwrap_or_default()
     }
 
-    /// What is granted on any path below a mount.
-    pub fn grants_below(&self, mount: &str) -> Capabilities {
-        let exact = self.exact.iter().filter(|(path, _)| path.starts_with(mount));
-        let prefixes =
-            self.prefixes.iter().filter(|(prefix, _)| prefix.starts_with(mount) || mount.starts_with(prefix));
-        let granted = exact.map(|(_, granted)| *granted).chain(prefixes.map(|(_, granted)| *granted));
-        granted.fold(self.capabilities(mount), BitOr::bitor)
+    /// Whether anything is granted on any path below a mount.
+    pub fn grants_below(&self, mount: &str) -> bool {
+        let grants = |grant: &Grant| !grant.capabilities.grants_nothing();
+        self.root
+            || !self.capabilities(mount).grants_nothing()
+            || self.exact.iter().any(|(path, grant)| path.starts_with(mount) && grants(grant))
+            || self.prefixes.iter().any(|(prefix, grant)| prefix.starts_with(mount) && grants(grant))
+            || self.segmented.iter().any(|rule| rule.reaches_below(mount) && grants(&rule.grant))
     }
 
-    fn grant(&mut self, path: &'static str, granted: Capabilities) {
-        match path.strip_suffix('*') {
-            None => *self.exact.entry(path).or_default() = self.exact.get(path).copied().unwrap_or_default() | granted,
-            Some(prefix) => match self.prefixes.iter_mut().find(|(known, _)| *known == prefix) {
-                Some((_, known)) => *known = *known | granted,
-                None => self.prefixes.push((prefix, granted)),
-            },
+    /// Rules for single paths, and what they grant.
+    pub fn exact_rules(&self) -> BTreeMap<&str, &Grant> {
+        self.exact.iter().map(|(path, grant)| (path.as_str(), grant)).collect()
+    }
+
+    /// Rules for all paths that begin so, and what they grant.
+    pub fn prefix_rules(&self) -> &BTreeMap<String, Grant> {
+        &self.prefixes
+    }
+
+    fn by_wildcard(&self, path: &str) -> Option<&Grant> {
+        let prefix = self.longest_prefix(path);
+        let segmented = self.segmented.iter().find(|rule| rule.matches(path));
+        match (prefix, segmented) {
+            (Some((prefix, grant)), Some(rule)) => {
+                let rank = (prefix.len(), false, Reverse(0), prefix.len(), prefix);
+                Some(if rule.rank() > rank { &rule.grant } else { grant })
+            }
+            (Some((_, grant)), None) => Some(grant),
+            (None, rule) => rule.map(|rule| &rule.grant),
+        }
+    }
+
+    /// The last rule that is not behind the path is the longest prefix, or all that are one are prefixes of that rule, too.
+    fn longest_prefix(&self, path: &str) -> Option<(&str, &Grant)> {
+        let mut last = path;
+        loop {
+            let range = (Bound::Unbounded, Bound::Included(last));
+            let (prefix, grant) = self.prefixes.range::<str, _>(range).next_back()?;
+            if last.starts_with(prefix.as_str()) {
+                return Some((prefix, grant));
+            }
+            let common = last.char_indices().zip(prefix.chars()).find(|((_, one), other)| one != other);
+            last = last.get(..common.map_or(0, |((offset, _), _)| offset)).unwrap_or_default();
         }
     }
 }
 
-/// Whether a policy of this name is there.
-pub fn is_known(policy: &str) -> bool {
-    matches!(policy, ROOT_POLICY | DEFAULT_POLICY)
+impl Segmented {
+    /// The later its first wildcard, the better; then a full path, fewer `+`, a longer path.
+    fn rank(&self) -> Rank<'_> {
+        let wildcards = self.path.split('/').filter(|segment| *segment == "+").count();
+        let first = self.path.find('+').unwrap_or(self.path.len());
+        (first, !self.is_prefix, Reverse(wildcards), self.path.len(), &self.path)
+    }
+
+    fn matches(&self, path: &str) -> bool {
+        let (mut wanted, mut found) = (self.path.split('/').peekable(), path.split('/'));
+        while let Some(segment) = wanted.next() {
+            let Some(other) = found.next() else { return false };
+            let is_last = wanted.peek().is_none();
+            let begins = self.is_prefix && is_last && other.starts_with(segment);
+            if !begins && segment != "+" && segment != other {
+                return false;
+            }
+        }
+        self.is_prefix || found.next().is_none()
+    }
+
+    /// Whether some path below a mount may match.
+    fn reaches_below(&self, mount: &str) -> bool {
+        let mut wanted = self.path.split('/');
+        let mut segments = mount.trim_end_matches('/').split('/');
+        segments.all(|segment| wanted.next().is_some_and(|wanted| wanted == "+" || wanted == segment))
+    }
 }
 
-/// The policy that allows everything.
-pub const ROOT_POLICY: &str = "root";
-/// The policy that every token has unless its creator says otherwise.
-pub const DEFAULT_POLICY: &str = "default";
+impl Grant {
+    fn merge(&mut self, other: Self) {
+        let capabilities = self.capabilities | other.capabilities;
+        if capabilities.contain(Capabilities::DENY) {
+            *self = Self { capabilities: Capabilities::DENY, conditions: None };
+            return;
+        }
+        self.capabilities = capabilities;
+        match (&mut self.conditions, other.conditions) {
+            (Some(conditions), Some(more)) => conditions.merge(&more),
+            (conditions @ None, more) => *conditions = more,
+            (Some(_), None) => {}
+        }
+    }
+}
 
-/// What the `default` policy grants: the care of one's own token.
-const DEFAULT_RULES: &[(&str, Capabilities)] = &[
-    ("auth/token/lookup-self", Capabilities::READ),
-    ("auth/token/renew-self", Capabilities::UPDATE),
-    ("auth/token/revoke-self", Capabilities::UPDATE),
-    ("sys/capabilities-self", Capabilities::UPDATE),
-    ("sys/internal/ui/resultant-acl", Capabilities::READ),
-    ("sys/renew", Capabilities::UPDATE),
-    ("sys/leases/renew", Capabilities::UPDATE),
-    ("sys/leases/lookup", Capabilities::UPDATE),
-    ("cubbyhole/*", CUBBYHOLE),
-    ("sys/wrapping/wrap", Capabilities::UPDATE),
-    ("sys/wrapping/lookup", Capabilities::UPDATE),
-    ("sys/wrapping/unwrap", Capabilities::UPDATE),
-    ("sys/tools/hash", Capabilities::UPDATE),
-    ("sys/tools/hash/*", Capabilities::UPDATE),
-    ("sys/control-group/request", Capabilities::UPDATE),
+/// Sorted.
+const NAMES: [(&str, Capabilities); 8] = [
+    ("create", Capabilities::CREATE),
+    ("delete", Capabilities::DELETE),
+    ("deny", Capabilities::DENY),
+    ("list", Capabilities::LIST),
+    ("patch", Capabilities::PATCH),
+    ("read", Capabilities::READ),
+    ("sudo", Capabilities::SUDO),
+    ("update", Capabilities::UPDATE),
 ];
-
-const CUBBYHOLE: Capabilities = Capabilities::CREATE
-    .and(Capabilities::READ)
-    .and(Capabilities::UPDATE)
-    .and(Capabilities::DELETE)
-    .and(Capabilities::LIST);
 
 #[cfg(test)]
 mod every_route;
-
 #[cfg(test)]
-mod tests {
-    use super::*;
-
-    fn check(policies: &[&str], path: &str, expected: Capabilities) {
-        assert_eq!(Acl::of(policies.iter().copied()).capabilities(path), expected, "{policies:?} on {path}");
-    }
-
-    #[test]
-    fn policies_grant_what_they_name_and_nothing_else() {
-        check(&["root"], "any/path", Capabilities::ALL);
-        check(&["default"], "auth/token/lookup-self", Capabilities::READ);
-        check(&["default"], "auth/token/lookup-self/", Capabilities::NONE);
-        check(&["default"], "cubbyhole/a/b", CUBBYHOLE);
-        check(&["default"], "cubbyhole", Capabilities::NONE);
-        check(&["default"], "transit/encrypt/k", Capabilities::NONE);
-        check(&["unknown"], "transit/encrypt/k", Capabilities::NONE);
-        check(&["unknown", "default"], "sys/tools/hash/sha2-256", Capabilities::UPDATE);
-        check(&[], "auth/token/lookup-self", Capabilities::NONE);
-    }
-}
+mod tests;

@@ -3,11 +3,13 @@
 //! The only maker of `Admitted`, without which no handler runs.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use super::acl::Capabilities;
+use super::conditions::Conditions;
 use super::tokens::{Caller, Tokens};
 use crate::api::route::Access;
-use crate::api::{Error, Op, Request};
+use crate::api::{Error, Op, Params, Request};
 use crate::barrier::View;
 use crate::clock::Timestamp;
 
@@ -34,20 +36,35 @@ pub fn identify(tokens: &Tokens, view: &View<'_>, request: &Request, now: Timest
     tokens.look_up(view, token, now)?.ok_or(Error::Unauthenticated)
 }
 
-/// Admits a caller to a path. `exists` tells, for writes that distinguish, whether the object is there.
+/// What somebody asks for.
+pub struct Ask<'a> {
+    pub op: Op,
+    pub path: &'a str,
+    pub params: &'a Params,
+    pub wrap_ttl: Option<Duration>,
+}
+
+impl<'a> From<&'a Request> for Ask<'a> {
+    fn from(request: &'a Request) -> Self {
+        Self { op: request.op, path: &request.path, params: &request.params, wrap_ttl: request.wrap_ttl }
+    }
+}
+
+/// Admits a caller to what he asks for. `exists` tells, for writes that distinguish, whether the object is there.
 pub fn admit(
     caller: &Arc<Caller>,
     access: Access,
-    op: Op,
-    path: &str,
+    ask: &Ask<'_>,
     exists: impl FnOnce() -> Option<Result<bool, Error>>,
 ) -> Result<Admitted, Error> {
     let admitted = Admitted { caller: Some(caller.clone()) };
-    if caller.acl.is_root() {
+    let acl = caller.acl();
+    if acl.is_root() {
         return Ok(admitted);
     }
-    let granted = caller.acl.capabilities(path);
-    let needed = match op {
+    let grant = if ask.op == Op::List { acl.grant_to_list(ask.path) } else { acl.grant(ask.path) };
+    let grant = grant.filter(|grant| !grant.capabilities.grants_nothing()).ok_or(Error::Denied)?;
+    let needed = match ask.op {
         Op::Read => Capabilities::READ,
         Op::List => Capabilities::LIST,
         Op::Patch => Capabilities::PATCH,
@@ -57,10 +74,10 @@ pub fn admit(
             Some(true) | None => Capabilities::UPDATE,
         },
     };
-    let unslashed = if op == Op::List { path.strip_suffix('/') } else { None };
-    let granted = unslashed.map_or(granted, |path| granted | caller.acl.capabilities(path));
     let sudo = if access == Access::Sudo { Capabilities::SUDO } else { Capabilities::NONE };
-    if granted.contain(needed | sudo) { Ok(admitted) } else { Err(Error::Denied) }
+    let met = |conditions: &Conditions| conditions.are_met(ask.op, ask.params, ask.wrap_ttl);
+    let admits = grant.capabilities.contain(needed | sudo) && grant.conditions.as_deref().is_none_or(met);
+    if admits { Ok(admitted) } else { Err(Error::Denied) }
 }
 
 /// Admits anyone to a row that is open to all.
@@ -90,6 +107,10 @@ mod tests {
         Sealed::new(Arc::new(Memory::new())).initialise(&Secret::new([7; 32]), Vec::new()).unwrap().platform()
     }
 
+    fn ask(op: Op, path: &str) -> Ask<'_> {
+        Ask { op, path, params: &Params::None, wrap_ttl: None }
+    }
+
     /// Someone with this policy, whose token is its name.
     fn caller(tokens: &Tokens, view: &View<'_>, policy: &str) -> Arc<Caller> {
         let policies = vec![policy.to_owned()];
@@ -102,7 +123,7 @@ mod tests {
         let (platform, horizon) = (platform(), Horizon::default());
         let view = platform.view(&horizon);
         let caller = caller(&Tokens::open(&view).unwrap(), &view, policy);
-        match admit(&caller, access, op, path, || there.map(Ok)) {
+        match admit(&caller, access, &ask(op, path), || there.map(Ok)) {
             Ok(admitted) => {
                 assert!(expected && admitted.known_caller().unwrap().id == caller.id, "{policy} {op:?} {path}");
             }
@@ -143,11 +164,11 @@ mod tests {
         let tokens = Tokens::open(&view).unwrap();
         let (root, default) = (caller(&tokens, &view, "root"), caller(&tokens, &view, "default"));
         let never = || panic!("nobody needs to know");
-        assert!(admit(&root, Access::Sudo, Op::Write, "any/path", never).is_ok());
-        assert!(admit(&default, Access::Token, Op::Read, "cubbyhole/a", never).is_ok());
+        assert!(admit(&root, Access::Sudo, &ask(Op::Write, "any/path"), never).is_ok());
+        assert!(admit(&default, Access::Token, &ask(Op::Read, "cubbyhole/a"), never).is_ok());
         let failing = || Some(Err(Error::Unavailable("later".into())));
         assert!(matches!(
-            admit(&default, Access::Token, Op::Write, "cubbyhole/a", failing),
+            admit(&default, Access::Token, &ask(Op::Write, "cubbyhole/a"), failing),
             Err(Error::Unavailable(_))
         ));
     }

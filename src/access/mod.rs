@@ -3,9 +3,14 @@
 //! Knows tokens and policies; nothing of mounts' contents, of engines or of HTTP.
 
 pub mod acl;
+pub mod conditions;
 pub mod cubbyhole;
 pub mod gate;
+mod hcl;
+pub mod policies;
+pub mod policy;
 pub mod tokens;
 
 pub use gate::Admitted;
+pub use policies::Policies;
 pub use tokens::{Caller, Tokens};

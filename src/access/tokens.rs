@@ -11,8 +11,9 @@ use quick_cache::sync::{Cache, GuardResult};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::acl::{Acl, ROOT_POLICY};
+use super::acl::Acl;
 use super::cubbyhole;
+use super::policies::{Compiled, Policies, ROOT_POLICY};
 use crate::api::{Error, Token};
 use crate::barrier::{self, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
@@ -25,13 +26,14 @@ pub struct Tokens {
     salt: HmacSha256,
     /// Callers seen lately. A token that is revoked is removed after its record.
     cache: Cache<Id, Arc<Caller>>,
+    pub policies: Policies,
 }
 
 /// The owner of a token, with what its policies allow.
 pub struct Caller {
     pub id: Id,
     pub record: TokenRecord,
-    pub acl: Acl,
+    rights: Compiled,
 }
 
 /// HMAC-SHA-256[salt](token): how the store knows a token. Stored in hexadecimal.
@@ -78,13 +80,17 @@ impl Tokens {
     pub fn open(view: &View<'_>) -> Result<Self, Error> {
         let salt = view.get::<Salt>(SALT_PATH)?.map(|found| found.value);
         let salt = salt.map_or_else(|| create_salt(view), Ok)?;
-        Ok(Self { salt: HmacSha256::new(&salt.0.0), cache: Cache::new(CACHED_MAX) })
+        Ok(Self { salt: HmacSha256::new(&salt.0.0), cache: Cache::new(CACHED_MAX), policies: Policies::default() })
     }
 
     /// Finds the caller whose token this is, unless it is unknown, revoked or expired, or one of its makers is.
     pub fn look_up(&self, view: &View<'_>, token: &Token, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
+        self.by_id(view, self.id(token), now)
+    }
+
+    fn by_id(&self, view: &View<'_>, id: Id, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
         let mut caller: Option<Arc<Caller>> = None;
-        let mut next = Some(Maker { id: self.id(token), accessor: None });
+        let mut next = Some(Maker { id, accessor: None });
         while let Some(Maker { id, accessor }) = next {
             let link = self.find(view, id)?;
             let link = link.filter(|link| accessor.is_none_or(|accessor| accessor == link.record.accessor));
@@ -96,7 +102,24 @@ impl Tokens {
             next = link.record.maker();
             caller.get_or_insert(link);
         }
-        Ok(caller)
+        caller.map(|caller| self.with_current_rights(view, caller)).transpose()
+    }
+
+    /// A caller as the policies of this moment have it. One whose rights are out of date is loaded again by whoever comes
+    /// next, from the store: putting him back here could bring a token back that was revoked meanwhile.
+    fn with_current_rights(&self, view: &View<'_>, caller: Arc<Caller>) -> Result<Arc<Caller>, Error> {
+        if self.policies.is_current(&caller.rights) {
+            caller.rights.wait(view);
+            return Ok(caller);
+        }
+        self.cache.remove(&caller.id);
+        self.caller(view, caller.id, caller.record.clone()).map(Arc::new)
+    }
+
+    /// Finds the caller whose token has an accessor.
+    pub fn by_accessor(&self, view: &View<'_>, accessor: &str, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
+        let found = view.get::<AccessorRecord>(&accessor_path(accessor))?;
+        found.map_or(Ok(None), |found| self.by_id(view, found.value.id, now))
     }
 
     /// Stores a new token. `conflict` is what the caller hears when the token exists.
@@ -114,7 +137,7 @@ impl Tokens {
             barrier::Error::Conflict => Error::invalid("cannot create a token with a duplicate ID"),
             other => other.into(),
         })?;
-        Ok(Arc::new(Caller::new(id, record)))
+        self.caller(view, id, record).map(Arc::new)
     }
 
     /// Every look-up walks the chain of makers, so that it has a limit.
@@ -200,27 +223,37 @@ impl Tokens {
         match self.cache.get_value_or_guard(&id, None) {
             GuardResult::Value(caller) => Ok(Some(caller)),
             GuardResult::Guard(guard) => {
-                let caller = Self::load(view, id)?;
+                let caller = self.load(view, id)?;
                 if let Some(caller) = &caller {
                     // Fails when the token was revoked meanwhile: then it is not cached.
                     let _ = guard.insert(caller.clone());
                 }
                 Ok(caller)
             }
-            GuardResult::Timeout => Self::load(view, id),
+            GuardResult::Timeout => self.load(view, id),
         }
     }
 
-    fn load(view: &View<'_>, id: Id) -> Result<Option<Arc<Caller>>, Error> {
+    fn load(&self, view: &View<'_>, id: Id) -> Result<Option<Arc<Caller>>, Error> {
         let found = view.get::<TokenRecord>(&id.path())?;
-        Ok(found.map(|found| Arc::new(Caller::new(id, found.value))))
+        found.map(|found| self.caller(view, id, found.value).map(Arc::new)).transpose()
+    }
+
+    fn caller(&self, view: &View<'_>, id: Id, record: TokenRecord) -> Result<Caller, Error> {
+        let rights = self.policies.compile(view, &record.policies)?;
+        Ok(Caller { id, record, rights })
     }
 }
 
 impl Caller {
-    fn new(id: Id, record: TokenRecord) -> Self {
-        let acl = Acl::of(record.policies.iter().map(String::as_str));
-        Self { id, record, acl }
+    /// What its policies allow.
+    pub fn acl(&self) -> &Acl {
+        &self.rights.acl
+    }
+
+    #[cfg(test)]
+    pub(super) fn with_acl(&self, acl: Acl) -> Self {
+        Self { id: self.id, record: self.record.clone(), rights: acl.into() }
     }
 }
 

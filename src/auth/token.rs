@@ -9,7 +9,9 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::access::acl::{self, Capabilities, DEFAULT_POLICY, ROOT_POLICY};
+use crate::access::Policies;
+use crate::access::acl::Capabilities;
+use crate::access::policies::{self, DEFAULT_POLICY, ROOT_POLICY};
 use crate::access::tokens::{Caller, TokenRecord, Tokens, nanoseconds, new_accessor, new_token};
 use crate::api::fields::{CommaList, TextMap, Ttl};
 use crate::api::{Error, Login, Reply, Token};
@@ -90,14 +92,16 @@ impl Endpoint for CreateToken {
 
     fn run(self, on: &TokenAuth, call: &Call<'_>) -> Result<Reply, Error> {
         let parent = call.admitted.known_caller()?;
-        let sudo = parent.acl.capabilities(&call.request.path).contain(Capabilities::SUDO);
+        let sudo = parent.acl().capabilities(&call.request.path).contain(Capabilities::SUDO);
         let life = Life::of(&self)?;
         self.refuse_unsupported()?;
         self.refuse_unentitled(sudo, &life)?;
         let mut warnings = Vec::new();
         let policies = self.policies_under(parent, sudo)?;
-        for policy in policies.iter().filter(|policy| !acl::is_known(policy)) {
-            warnings.push(format!("Policy {policy:?} does not exist"));
+        for policy in &policies {
+            if Policies::read(&call.view()?, policy)?.is_none() {
+                warnings.push(format!("Policy {policy:?} does not exist"));
+            }
         }
         let is_root = policies.iter().any(|policy| policy == ROOT_POLICY);
         let ttl = life.granted(is_root, &on.ttls, &mut warnings);
@@ -157,10 +161,13 @@ impl CreateToken {
             return Err(Error::invalid("child policies must be subset of parent"));
         }
         if policies.iter().any(|policy| policy == ROOT_POLICY) {
-            if !parent.acl.is_root() {
+            if !parent.acl().is_root() {
                 return Err(Error::invalid("root tokens may not be created without parent token being root"));
             }
             return Ok(vec![ROOT_POLICY.to_owned()]);
+        }
+        if let Some(policy) = policies.iter().find(|policy| policies::is_reserved(policy)) {
+            return Err(Error::invalid(format!("cannot assign policy {policy:?}")));
         }
         if !self.no_default_policy {
             policies.push(DEFAULT_POLICY.to_owned());

@@ -195,7 +195,7 @@ mod tests {
             assert!(expected.is_none_or(|expected| token.expose() == expected), "{wanted:?}");
             let active = core.unsealed().unwrap();
             let caller = active.tokens.look_up(&active.platform.view(&Horizon::default()), &token, core.clock.now());
-            assert!(caller.unwrap().unwrap().acl.is_root());
+            assert!(caller.unwrap().unwrap().acl().is_root());
             token.expose().to_owned()
         };
         let first = check(&core, None, None);

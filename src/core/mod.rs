@@ -166,12 +166,12 @@ impl Core {
             Ok(target) => {
                 let caller = active.identify(request, horizon, now)?;
                 let exists = || place.as_ref()?.exists(target, active, horizon);
-                gate::admit(&caller, target.row.access, request.op, &request.path, exists)?
+                gate::admit(&caller, target.row.access, &request.into(), exists)?
             }
             Err(Error::UnknownMethod) => return Err(Error::UnknownMethod),
             Err(_) => {
                 let caller = active.identify(request, horizon, now)?;
-                gate::admit(&caller, Access::Token, request.op, &request.path, || None)?
+                gate::admit(&caller, Access::Token, &request.into(), || None)?
             }
         };
         let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;

@@ -1,9 +1,11 @@
 //! Lets an operator see and change the core: the endpoints under `sys/`, one noun a file.
 
 pub mod auth;
+pub mod capabilities;
 mod entry;
 pub mod health;
 pub mod mounts;
+pub mod policies;
 pub mod remount;
 pub mod specs;
 pub mod status;
@@ -11,7 +13,7 @@ pub mod tune;
 pub mod ui;
 
 use crate::core::Core;
-use crate::engine::{Engine, Route, delete, read, write};
+use crate::engine::{Engine, Route, delete, list, read, write};
 
 #[rustfmt::skip]
 const ROUTES: &[Route<Core>] = &[
@@ -33,6 +35,19 @@ const ROUTES: &[Route<Core>] = &[
     delete::<auth::DisableLogin>      ("auth/{path..}").sudo(),
     read::<auth::ReadLoginTune>       ("auth/{path..}/tune").sudo().echoed(),
     write::<auth::TuneLogin>          ("auth/{path..}/tune").sudo(),
+    list::<policies::ListPolicies>    ("policies/acl"),
+    read::<policies::ReadPolicy>      ("policies/acl/{name..}"),
+    write::<policies::WritePolicy>    ("policies/acl/{name?..}"),
+    delete::<policies::DeletePolicy>  ("policies/acl/{name..}"),
+    read::<policies::ListOld>         ("policy").echoed(),
+    list::<policies::ListOld>         ("policy").echoed(),
+    read::<policies::ReadOld>         ("policy/{name..}").echoed(),
+    write::<policies::WriteOld>       ("policy/{name?..}"),
+    delete::<policies::DeletePolicy>  ("policy/{name..}"),
+    write::<capabilities::Capabilities> ("capabilities").echoed(),
+    write::<capabilities::CapabilitiesSelf> ("capabilities-self").echoed(),
+    write::<capabilities::CapabilitiesAccessor> ("capabilities-accessor").echoed(),
+    read::<capabilities::ResultantAcl> ("internal/ui/resultant-acl"),
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),

@@ -4,7 +4,6 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::{describe, describe_to_strangers};
-use crate::access::acl::Capabilities;
 use crate::access::{Caller, gate};
 use crate::api::json::Object;
 use crate::api::{Error, Reply};
@@ -76,5 +75,5 @@ impl Endpoint for VisibleMount {
 
 /// Whether the caller may do anything below a mount.
 fn may_see(caller: &Caller, mount: &str) -> bool {
-    caller.acl.is_root() || caller.acl.grants_below(mount) != Capabilities::NONE
+    caller.acl().grants_below(mount)
 }

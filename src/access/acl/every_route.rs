@@ -7,8 +7,9 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::{Acl, Capabilities};
+use crate::access::gate::{self, Ask};
+use crate::access::policy::{Grant, Pattern, Rule};
 use crate::access::tokens::TokenRecord;
-use crate::access::{Caller, gate};
 use crate::api::route::Row;
 use crate::api::{Error, Op, Params, Request, RequestId, Token};
 use crate::barrier::{Horizon, Sealed};
@@ -66,14 +67,15 @@ impl Bench {
         let view = active.platform.view(&self.horizon);
         let record = TokenRecord::root("auth/token/create", "token", Timestamp::UNIX_EPOCH);
         let someone = active.tokens.create(&view, &crate::access::tokens::new_token(), record).unwrap();
-        let mut acl = Acl::default();
-        acl.grant(on.to_owned().leak(), granted);
-        let caller = Arc::new(Caller { id: someone.id, record: someone.record.clone(), acl });
+        let grant = Grant { capabilities: granted, conditions: None };
+        let acl = Acl::of([Rule { pattern: Pattern::Exact(on.to_owned()), grant }]);
+        let caller = Arc::new(someone.with_acl(acl));
 
         let (mount, rest) = active.mounts.find(path).unwrap();
         let target = mount.backend.find(row.op, rest).unwrap();
         let exists = || mount.backend.exists(&target, &mount.scope.view(&self.horizon));
-        match gate::admit(&caller, target.row.access, row.op, path, exists) {
+        let ask = Ask { op: row.op, path, params: &Params::None, wrap_ttl: None };
+        match gate::admit(&caller, target.row.access, &ask, exists) {
             Ok(_) => true,
             Err(Error::Denied) => false,
             Err(error) => panic!("{path}: {error}"),

@@ -141,7 +141,7 @@ fn a_token_is_found_until_it_is_revoked() {
     for world in [&world, &world.reopened()] {
         let found = world.find("hvs.a").unwrap();
         assert!(found.id == made.id && found.record.accessor == made.record.accessor);
-        assert!(!found.acl.is_root());
+        assert!(!found.acl().is_root());
     }
     assert_eq!(world.alive("hvs.a hvs.b hvs.A hvs.a. "), "hvs.a");
     world.revoke(&made);
