@@ -56,6 +56,7 @@ impl Acl {
             match policy {
                 ROOT_POLICY => acl.root = true,
                 DEFAULT_POLICY => DEFAULT_RULES.iter().for_each(|(path, granted)| acl.grant(path, *granted)),
+                WRAPPING_POLICY => WRAPPING_RULES.iter().for_each(|(path, granted)| acl.grant(path, *granted)),
                 _ => {}
             }
         }
@@ -106,6 +107,16 @@ pub const ROOT_POLICY: &str = "root";
 /// The policy that every token has unless its creator says otherwise.
 pub const DEFAULT_POLICY: &str = "default";
 
+/// The policy of response-wrapping tokens. Nobody can give it to another token.
+pub const WRAPPING_POLICY: &str = "response-wrapping";
+
+/// What the `response-wrapping` policy grants: to get the answer that is kept.
+const WRAPPING_RULES: &[(&str, Capabilities)] = &[
+    ("cubbyhole/response", Capabilities::READ),
+    ("sys/wrapping/rewrap", Capabilities::UPDATE),
+    ("sys/wrapping/unwrap", Capabilities::UPDATE),
+];
+
 /// What the `default` policy grants: the care of one's own token.
 const DEFAULT_RULES: &[(&str, Capabilities)] = &[
     ("auth/token/lookup-self", Capabilities::READ),
@@ -153,5 +164,10 @@ mod tests {
         check(&["unknown"], "transit/encrypt/k", Capabilities::NONE);
         check(&["unknown", "default"], "sys/tools/hash/sha2-256", Capabilities::UPDATE);
         check(&[], "auth/token/lookup-self", Capabilities::NONE);
+        check(&["response-wrapping"], "cubbyhole/response", Capabilities::READ);
+        check(&["response-wrapping"], "cubbyhole/responses", Capabilities::NONE);
+        check(&["response-wrapping"], "sys/wrapping/unwrap", Capabilities::UPDATE);
+        check(&["response-wrapping"], "auth/token/lookup-self", Capabilities::NONE);
+        check(&["response-wrapping"], "auth/token/revoke-self", Capabilities::NONE);
     }
 }

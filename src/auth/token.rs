@@ -9,7 +9,7 @@ use std::time::Duration;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::access::acl::{self, Capabilities, DEFAULT_POLICY, ROOT_POLICY};
+use crate::access::acl::{self, Capabilities, DEFAULT_POLICY, ROOT_POLICY, WRAPPING_POLICY};
 use crate::access::tokens::{Caller, TokenRecord, Tokens, nanoseconds, new_accessor, new_token};
 use crate::api::fields::{CommaList, TextMap, Ttl};
 use crate::api::{Error, Login, Reply, Token};
@@ -155,6 +155,9 @@ impl CreateToken {
             && !policies.iter().all(|policy| policy == DEFAULT_POLICY || parents.contains(policy))
         {
             return Err(Error::invalid("child policies must be subset of parent"));
+        }
+        if policies.iter().any(|policy| policy == WRAPPING_POLICY) {
+            return Err(Error::invalid(format!("cannot assign policy {WRAPPING_POLICY:?}")));
         }
         if policies.iter().any(|policy| policy == ROOT_POLICY) {
             if !parent.acl.is_root() {
