@@ -16,6 +16,12 @@ impl Caller {
         records_path(&self.record.accessor)
     }
 
+    /// Makes the cubbyhole in the change that makes the token.
+    pub fn begin_cubbyhole(&self, change: &mut Change<'_>) -> Result<(), Error> {
+        change.put(&mark_path(&self.record.accessor), &Mark {})?;
+        Ok(())
+    }
+
     /// Makes a change of the cubbyhole depend on the token's life. When it is outrun, the token was renewed or has ended:
     /// begin again.
     pub fn while_alive(&self, view: &View<'_>, change: &mut Change<'_>) -> Result<(), Error> {

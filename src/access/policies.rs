@@ -184,6 +184,8 @@ impl Stored for PolicyRecord {
     }
 }
 
+/// The policy of response-wrapping tokens. Nobody can give it to another token.
+pub const WRAPPING_POLICY: &str = "response-wrapping";
 /// The policy that allows everything.
 pub const ROOT_POLICY: &str = "root";
 /// The policy that every token has unless its creator says otherwise.
@@ -198,13 +200,17 @@ const RECORDS: &str = "policy/acl/";
 const INTERNAL: [(&str, &str); 3] = [
     (ROOT_POLICY, ""),
     (
-        "response-wrapping",
+        WRAPPING_POLICY,
         r#"
 path "cubbyhole/response" {
     capabilities = ["create", "read"]
 }
 
 path "sys/wrapping/unwrap" {
+    capabilities = ["update"]
+}
+
+path "sys/wrapping/rewrap" {
     capabilities = ["update"]
 }
 "#,

@@ -13,9 +13,9 @@ use zeroize::Zeroizing;
 
 use super::acl::Acl;
 use super::cubbyhole;
-use super::policies::{Compiled, Policies, ROOT_POLICY};
+use super::policies::{Compiled, Policies, ROOT_POLICY, WRAPPING_POLICY};
 use crate::api::{Error, Token};
-use crate::barrier::{self, Stored, StoredBytes, View};
+use crate::barrier::{self, Change, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::random::Random;
@@ -122,22 +122,59 @@ impl Tokens {
         found.map_or(Ok(None), |found| self.by_id(view, found.value.id, now))
     }
 
-    /// Stores a new token. `conflict` is what the caller hears when the token exists.
+    /// Stores a new token.
     pub fn create(&self, view: &View<'_>, token: &Token, record: TokenRecord) -> Result<Arc<Caller>, Error> {
-        let id = self.id(token);
-        let path = id.path();
         self.refuse_too_deep(view, record.parent)?;
         let mut change = view.change();
+        let caller = self.add(view, &mut change, token, record)?;
+        change.commit().map_err(|error| match error {
+            barrier::Error::Conflict => Error::invalid("cannot create a token with a duplicate ID"),
+            other => other.into(),
+        })?;
+        Ok(caller)
+    }
+
+    /// Makes a new token part of a change, which is a conflict if the token exists.
+    pub fn add(
+        &self,
+        view: &View<'_>,
+        change: &mut Change<'_>,
+        token: &Token,
+        record: TokenRecord,
+    ) -> Result<Arc<Caller>, Error> {
+        let id = self.id(token);
+        let path = id.path();
         change.put(&path, &record)?.expect_absent(&path);
         change.put(&accessor_path(&record.accessor), &AccessorRecord { id })?;
         if let Some(parent) = record.parent {
             change.put(&child_path(parent, id), &ChildRecord {})?;
         }
-        change.commit().map_err(|error| match error {
-            barrier::Error::Conflict => Error::invalid("cannot create a token with a duplicate ID"),
-            other => other.into(),
-        })?;
         self.caller(view, id, record).map(Arc::new)
+    }
+
+    /// Ends a token that made no others in one commit with what `with` adds. Of all who try, one does it; the others hear
+    /// `None`, as they do of a token that has ended otherwise.
+    pub fn spend<T>(
+        &self,
+        view: &View<'_>,
+        caller: &Caller,
+        with: impl FnOnce(&mut Change<'_>) -> Result<T, Error>,
+    ) -> Result<Option<T>, Error> {
+        let path = caller.id.path();
+        let found = view.get::<TokenRecord>(&path)?.filter(|found| found.value.accessor == caller.record.accessor);
+        let Some(found) = found else { return Ok(None) };
+        let mut change = view.change();
+        change.delete(&path).expect(&path, &found.stamp).delete(&accessor_path(&caller.record.accessor));
+        cubbyhole::end(view, &mut change, &caller.record.accessor)?;
+        let added = with(&mut change)?;
+        match change.commit() {
+            Ok(_) => {
+                self.cache.remove(&caller.id);
+                Ok(Some(added))
+            }
+            Err(barrier::Error::Conflict) => Ok(None),
+            Err(error) => Err(error.into()),
+        }
     }
 
     /// Every look-up walks the chain of makers, so that it has a limit.
@@ -254,6 +291,11 @@ impl Caller {
     #[cfg(test)]
     pub(super) fn with_acl(&self, acl: Acl) -> Self {
         Self { id: self.id, record: self.record.clone(), rights: acl.into() }
+    }
+
+    /// Whether the token was made for one answer, which it gets once.
+    pub fn is_wrapping(&self) -> bool {
+        self.record.policies.iter().any(|policy| policy == WRAPPING_POLICY)
     }
 }
 

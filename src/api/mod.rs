@@ -13,5 +13,5 @@ pub mod route;
 pub mod weak;
 
 pub use error::Error;
-pub use reply::{Data, Login, Reply};
+pub use reply::{Data, Login, Reply, WrapInfo};
 pub use request::{Op, Params, Request, RequestId, Token};

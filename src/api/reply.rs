@@ -18,6 +18,8 @@ pub struct Reply {
     pub lease_duration_s: u64,
     /// Boxed, for few answers have one.
     pub login: Option<Box<Login>>,
+    /// Boxed as well: the token behind which the answer proper is kept.
+    pub wrap_info: Option<Box<WrapInfo>>,
 }
 
 /// The `data` of an answer.
@@ -29,6 +31,8 @@ pub enum Data {
     /// An answer whose `data` is null.
     Null,
     Json(Json),
+    /// A whole answer in its envelope, told as it is.
+    Whole(Json),
 }
 
 /// A token that was made or renewed, the `auth` of an answer.
@@ -41,6 +45,19 @@ pub struct Login {
     pub renewable: bool,
     pub orphan: bool,
     pub num_uses: u64,
+}
+
+/// A token made for one answer, the `wrap_info` of what is told in its place.
+pub struct WrapInfo {
+    pub token: Token,
+    pub accessor: String,
+    pub ttl: Duration,
+    /// As RFC 3339 has it.
+    pub creation_time: String,
+    /// The path that was asked for the answer.
+    pub creation_path: String,
+    /// The accessor of the token that the answer tells, if it tells one.
+    pub wrapped_accessor: Option<String>,
 }
 
 impl Reply {
@@ -68,6 +85,16 @@ impl Reply {
         Self { data: Data::Null, login: Some(Box::new(login)), ..Self::default() }
     }
 
+    pub fn wrapped(wrap_info: WrapInfo) -> Self {
+        Self { wrap_info: Some(Box::new(wrap_info)), ..Self::default() }
+    }
+
+    /// Whether it has no body on the wire.
+    pub fn is_silent(&self) -> bool {
+        let empty = matches!(self.data, Data::Nothing) && self.warnings.is_empty();
+        empty && self.login.is_none() && self.wrap_info.is_none() || self.status == Some(NO_CONTENT)
+    }
+
     pub fn warn(mut self, warning: impl Into<String>) -> Self {
         self.warnings.push(warning.into());
         self
@@ -81,5 +108,91 @@ impl Reply {
     pub fn status(mut self, status: u16) -> Self {
         self.status = Some(status);
         self
+    }
+}
+
+impl Login {
+    /// The `auth` of an answer.
+    pub fn json(&self) -> Json {
+        let mut auth = Object::with_capacity(self.json_bytes_max());
+        auth.set("client_token", self.token.expose());
+        auth.set("accessor", &self.accessor);
+        auth.set("policies", &self.policies);
+        auth.set("token_policies", &self.policies);
+        auth.set("metadata", &self.metadata);
+        auth.set("lease_duration", self.ttl.as_secs());
+        auth.set("renewable", self.renewable);
+        auth.set("entity_id", "");
+        auth.set("token_type", "service");
+        auth.set("orphan", self.orphan);
+        auth.set("mfa_requirement", ());
+        auth.set("num_uses", self.num_uses);
+        auth.finish()
+    }
+
+    /// Room for a text whose every byte is escaped: a buffer that had to grow would leave the token behind.
+    fn json_bytes_max(&self) -> usize {
+        let policies = self.policies.iter().map(|policy| 2 * policy.len() + 1).sum::<usize>();
+        let metadata = self.metadata.iter().flatten().map(|(name, value)| name.len() + value.len() + 1).sum::<usize>();
+        512 + 6 * (self.token.expose().len() + self.accessor.len() + policies + metadata)
+    }
+}
+
+impl WrapInfo {
+    pub fn json(&self) -> Json {
+        let mut info = Object::with_capacity(512 + 6 * self.creation_path.len());
+        info.set("token", self.token.expose()).set("accessor", &self.accessor).set("ttl", self.ttl.as_secs());
+        info.set("creation_time", &self.creation_time).set("creation_path", &self.creation_path);
+        if let Some(accessor) = &self.wrapped_accessor {
+            info.set("wrapped_accessor", accessor);
+        }
+        info.finish()
+    }
+}
+
+const NO_CONTENT: u16 = 204;
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_text_of_a_login_fits_into_its_buffer() {
+        let login = Login {
+            token: Token::new("\u{1}".repeat(100)),
+            accessor: "\u{1}".repeat(100),
+            policies: vec!["\u{1}".repeat(100), "<".repeat(100)],
+            metadata: Some([("\u{1}".repeat(100), "\u{2028}".repeat(100))].into()),
+            ttl: Duration::MAX,
+            renewable: false,
+            orphan: false,
+            num_uses: u64::MAX,
+        };
+        assert!(login.json().0.len() <= login.json_bytes_max());
+    }
+
+    #[test]
+    fn what_says_nothing_is_silent() {
+        let wrap_info = WrapInfo {
+            token: Token::new("hvs.t"),
+            accessor: "a".to_owned(),
+            ttl: Duration::from_mins(1),
+            creation_time: "2026-11-22T00:00:00Z".to_owned(),
+            creation_path: "secret/<a>".to_owned(),
+            wrapped_accessor: None,
+        };
+        let told = r#"{"token":"hvs.t","accessor":"a","ttl":60,"creation_time":"2026-11-22T00:00:00Z","creation_path":"secret/\u003ca\u003e"}"#;
+        assert_eq!(String::from_utf8_lossy(&wrap_info.json().0), told);
+        for (reply, silent) in [
+            (Reply::nothing(), true),
+            (Reply::nothing().status(202), true),
+            (Reply::object(|_| {}).status(NO_CONTENT), true),
+            (Reply::object(|_| {}), false),
+            (Reply { data: Data::Null, ..Reply::default() }, false),
+            (Reply::nothing().warn("w"), false),
+            (Reply::wrapped(wrap_info), false),
+        ] {
+            assert_eq!(reply.is_silent(), silent, "{:?} {:?}", reply.status, reply.warnings);
+        }
     }
 }

@@ -11,7 +11,7 @@ use serde::Deserialize;
 
 use crate::access::Policies;
 use crate::access::acl::Capabilities;
-use crate::access::policies::{self, DEFAULT_POLICY, ROOT_POLICY};
+use crate::access::policies::{self, DEFAULT_POLICY, ROOT_POLICY, WRAPPING_POLICY};
 use crate::access::tokens::{Caller, TokenRecord, Tokens, nanoseconds, new_accessor, new_token};
 use crate::api::fields::{CommaList, TextMap, Ttl};
 use crate::api::{Error, Login, Reply, Token};
@@ -159,6 +159,9 @@ impl CreateToken {
             && !policies.iter().all(|policy| policy == DEFAULT_POLICY || parents.contains(policy))
         {
             return Err(Error::invalid("child policies must be subset of parent"));
+        }
+        if policies.iter().any(|policy| policy == WRAPPING_POLICY) {
+            return Err(Error::invalid(format!("cannot assign policy {WRAPPING_POLICY:?}")));
         }
         if policies.iter().any(|policy| policy == ROOT_POLICY) {
             if !parent.acl().is_root() {

@@ -21,6 +21,7 @@ pub mod fixed;
 mod lifecycle;
 pub mod mounts;
 pub mod seal;
+pub(crate) mod wrapping;
 
 pub use lifecycle::SealState;
 use mounts::{Mount, Mounts};
@@ -182,13 +183,11 @@ impl Core {
         if !thread.suits(target.row.work) {
             return Ok(None);
         }
-        if request.wrap_ttl.is_some() {
-            return Err(Error::invalid(NO_WRAPPING));
-        }
         manner.mount_type = place.mount_type();
         let view = Some(place.view(active, horizon));
         let call = Call { request, mount: place.mount_path(), captures: target.captures, admitted, now, view };
-        place.backend().run(target.route, &call).map(Some)
+        let reply = place.backend().run(target.route, &call)?;
+        active.deliver(&call, reply, *manner, horizon).map(Some)
     }
 
     /// Work that time brings. Runs on a thread that may block.
@@ -240,6 +239,21 @@ impl Core {
 impl Active {
     fn identify(&self, request: &Request, horizon: &Horizon, now: Timestamp) -> Result<Arc<Caller>, Error> {
         gate::identify(&self.tokens, &self.platform.view(horizon), request, now)
+    }
+
+    /// Sees to it that who sent a response-wrapping token gets nothing twice, and who asked for one nothing without.
+    fn deliver(&self, call: &Call<'_>, reply: Reply, manner: Manner, horizon: &Horizon) -> Result<Reply, Error> {
+        let view = self.platform.view(horizon);
+        let reply = match call.admitted.caller().filter(|caller| caller.is_wrapping()) {
+            Some(caller) => self.spend_read(&view, caller, reply)?,
+            None => reply,
+        };
+        match (call.request.wrap_ttl, manner.shape) {
+            (Some(ttl), Shape::Enveloped | Shape::Echoed) => {
+                self.wrap(&view, reply, &wrapping::Order::of(call, manner.mount_type, ttl))
+            }
+            (Some(_), Shape::Bare) | (None, _) => Ok(reply),
+        }
     }
 }
 
@@ -313,6 +327,3 @@ const SYS_PATH: &str = "sys/";
 const LEASE_TTL_DEFAULT: Duration = Duration::from_hours(768);
 const KEY_CACHE_BYTES_MAX: u64 = 64 << 20;
 const KV_CACHE_BYTES_MAX: u64 = 64 << 20;
-/// A secret must not leave unwrapped when its caller asked for a wrapped one.
-const NO_WRAPPING: &str =
-    "response wrapping is not available on this server yet; send the request without X-Vault-Wrap-TTL";

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 
 use crate::api::json::{Json, Object};
 use crate::api::{Error, Params, Reply, weak};
-use crate::barrier::{self, Stored, StoredBytes};
+use crate::barrier::{self, Change, Stored, StoredBytes, View};
 use crate::engine::{Call, Endpoint, Engine, Route, delete, list, read, write};
 
 /// The one engine that serves all cubbyholes.
@@ -40,8 +40,7 @@ impl Endpoint for ReadSecret {
 
     fn run(self, _: &Cubbyhole, call: &Call<'_>) -> Result<Reply, Error> {
         let record = record_path(call, &self.path)?;
-        let mut secret = call.view()?.get::<Secret>(&record)?.ok_or(Error::NotFound)?.value;
-        Ok(Reply::json(Json(mem::take(&mut *secret.0.0).into())))
+        kept(&call.view()?, &record)?.map(Reply::json).ok_or(Error::NotFound)
     }
 }
 
@@ -123,6 +122,18 @@ impl Endpoint for DeleteSecret {
     }
 }
 
+/// Keeps an object as the secret of this record.
+pub fn keep(change: &mut Change<'_>, record: &str, object: Json) -> Result<(), Error> {
+    change.put(record, &Secret::from(object))?;
+    Ok(())
+}
+
+/// The secret of this record.
+pub fn kept(view: &View<'_>, record: &str) -> Result<Option<Json>, Error> {
+    let found = view.get::<Secret>(record)?;
+    Ok(found.map(|mut found| Json(mem::take(&mut *found.value.0.0).into())))
+}
+
 /// Where the secret at a path is.
 fn record_path(call: &Call<'_>, path: &str) -> Result<String, Error> {
     if path.is_empty() {
@@ -156,7 +167,13 @@ impl Secret {
         for (name, value) in members {
             object.set_entry(&name, value);
         }
-        Ok(Self(StoredBytes(Zeroizing::new(mem::take(&mut *object.finish().0)))))
+        Ok(object.finish().into())
+    }
+}
+
+impl From<Json> for Secret {
+    fn from(Json(mut text): Json) -> Self {
+        Self(StoredBytes(Zeroizing::new(mem::take(&mut *text))))
     }
 }
 

@@ -11,6 +11,7 @@ pub mod specs;
 pub mod status;
 pub mod tune;
 pub mod ui;
+pub mod wrapping;
 
 use crate::core::Core;
 use crate::engine::{Engine, Route, delete, list, read, write};
@@ -51,6 +52,11 @@ const ROUTES: &[Route<Core>] = &[
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),
+    write::<wrapping::Wrap>           ("wrapping/wrap"),
+    write::<wrapping::Unwrap>         ("wrapping/unwrap").open(),
+    write::<wrapping::Rewrap>         ("wrapping/rewrap").open(),
+    read::<wrapping::LookUp>          ("wrapping/lookup").open(),
+    write::<wrapping::LookUp>         ("wrapping/lookup").open(),
 ];
 
 /// All endpoints under `sys/`.

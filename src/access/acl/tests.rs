@@ -50,7 +50,7 @@ fn the_rule_whose_wildcard_stands_last_decides_alone() {
 
 #[test]
 fn rules_for_the_same_paths_add_up_and_deny_wins() {
-    let check = |words: &[&str], expected: &[&str]| {
+    let check = |words: &[&str], expected: &[&'static str]| {
         for path in ["a", "a*", "a/+"] {
             let rules: Vec<_> = words.iter().map(|words| (path, *words)).collect();
             let granted = acl(&rules).grant(&path.replace('+', "x")).map(|grant| grant.capabilities);

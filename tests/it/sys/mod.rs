@@ -8,3 +8,4 @@ mod openapi;
 mod remount;
 mod seal_status;
 mod ui_mounts;
+mod wrapping;
