@@ -205,7 +205,10 @@ mod tests {
         check("path \"x\" { allowed_parameters = { a = [] A = [] } }", "\"A\" is there twice");
         check("path \"x\" { allowed_parameters {} allowed_parameters {} }", "\"allowed_parameters\" is there twice");
         check("path \"x\" { control_group = {} }", "would grant more than it says");
-        check("{\"path\":{\"a\":{\"policy\":\"read\"},\"a\":{\"policy\":\"deny\"}}}", "line 1 column 55");
+        check(
+            "{\"path\":{\"a\":{\"policy\":\"read\"},\"a\":{\"policy\":\"deny\"}}}",
+            "the name \"a\" is there twice at line 1 column 53",
+        );
         check("{\"path\":{\"a\":\"read\"}}", "a path needs one name and a block of attributes");
     }
 

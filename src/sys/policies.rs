@@ -80,6 +80,7 @@ impl Endpoint for ReadOld {
 #[derive(Deserialize, JsonSchema)]
 pub struct WritePolicy {
     /// Name of the policy, in lower case.
+    #[serde(default)]
     name: String,
     /// The rules, in HCL or JSON; base64 of them will do.
     #[serde(default)]

@@ -5,6 +5,7 @@ mod health;
 mod help;
 mod mounts;
 mod openapi;
+mod policies;
 mod remount;
 mod seal_status;
 mod ui_mounts;
