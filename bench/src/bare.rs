@@ -1,5 +1,5 @@
-//! The yardstick: a bare hyper server that encrypts and decrypts JSON, and nothing else. It knows no tokens, paths below
-//! the two it has, audit, limits or policy; what Coffer costs beside it is what those cost.
+//! The yardstick: a bare hyper server that encrypts and decrypts JSON and has one JSON text to read, and nothing else. It
+//! knows no tokens, paths below the three it has, audit, limits or policy; what Coffer costs beside it is what those cost.
 
 use std::{borrow::Cow, cell::RefCell, convert::Infallible, net::SocketAddr, sync::LazyLock};
 
@@ -19,7 +19,7 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
-/// Serves `POST /encrypt` and `POST /decrypt` until it is killed, on the multi-thread runtime with its default number of
+/// Serves `POST /encrypt`, `POST /decrypt` and `GET /secret` until it is killed, on the multi-thread runtime with its default number of
 /// workers, as Coffer does.
 #[tokio::main]
 pub(crate) async fn serve(address: SocketAddr) -> Result<()> {
@@ -37,6 +37,7 @@ async fn answer(request: Request<Incoming>) -> Result<Response<Full<Bytes>>, Inf
         (_, Err(error)) => (StatusCode::BAD_REQUEST, error.to_string().into_bytes()),
         ("/encrypt", Ok(body)) => settle(encrypt(&body)),
         ("/decrypt", Ok(body)) => settle(decrypt(&body)),
+        ("/secret", Ok(_)) => (StatusCode::OK, SECRET.into()),
         _ => (StatusCode::NOT_FOUND, Vec::new()),
     };
     let mut response = Response::new(Full::from(body));
@@ -133,6 +134,14 @@ fn fresh_nonce() -> Result<[u8; NONCE_BYTES]> {
         buffer.pop().context("no nonce left")
     })
 }
+
+/// What Coffer answers to the read of a secret.
+pub(crate) const SECRET: &str = concat!(
+    r#"{"request_id":"0ad9b79f-d4f4-4c21-9af6-9d33abe9454c","lease_id":"","renewable":false,"lease_duration":0,"#,
+    r#""data":{"data":{"host":"db.internal","password":"correct horse battery staple","port":5432,"username":"app"},"#,
+    r#""metadata":{"created_time":"2026-11-22T05:46:31.682358076Z","custom_metadata":null,"deletion_time":"","#,
+    r#""destroyed":false,"version":1}},"wrap_info":null,"warnings":null,"auth":null,"mount_type":"kv"}"#,
+);
 
 static CIPHER: LazyLock<Aes256Gcm> = LazyLock::new(|| Aes256Gcm::new(&Key::<Aes256Gcm>::from([7; 32])));
 

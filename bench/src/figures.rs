@@ -8,6 +8,7 @@ use serde::Serialize;
 use crate::{
     alone,
     load::{self, Shape, Window},
+    scratch::Scratch,
     server::{Kind, Server},
     workloads::{Load, Measure, Probe, Wanted, Workload},
 };
@@ -35,6 +36,8 @@ pub(crate) struct Figures {
     pub(crate) ratio: Spread,
     /// Of a load whose target says so.
     pub(crate) overhead: Option<Overhead>,
+    /// Of a load that must be on disk.
+    pub(crate) durability: Option<Durability>,
     pub(crate) target: Target,
     pub(crate) passed: bool,
 }
@@ -57,6 +60,16 @@ pub(crate) struct Overhead {
     pub(crate) requests: Spread,
 }
 
+/// How it went on disk.
+#[derive(Clone, Copy, Serialize)]
+pub(crate) struct Durability {
+    pub(crate) connections: u32,
+    /// Coffer's answers in a second of wall time.
+    pub(crate) rate: Spread,
+    /// Milliseconds that one small fsync takes on the same disk while no server uses it.
+    pub(crate) fsync_ms: Spread,
+}
+
 #[derive(Clone, Copy, Serialize)]
 pub(crate) struct Spread {
     pub(crate) median: f64,
@@ -71,6 +84,11 @@ pub(crate) enum Target {
     CostBelow(f64),
     /// In requests to the bare server.
     OverheadAtMost(f64),
+    /// In µs, and in answers a second where an fsync takes less than 1 ms.
+    Durable {
+        cost_max: f64,
+        rate_min: f64,
+    },
 }
 
 /// Measures one workload.
@@ -83,19 +101,21 @@ pub(crate) fn measure(workload: &Workload, plan: &Plan) -> Result<Figures> {
 }
 
 fn compare(workload: &Workload, load: &Load, plan: &Plan) -> Result<Figures> {
-    let (coffer, bare) = (provisioned(&plan.contender)?, provisioned(&Kind::Bare)?);
-    let (script, items) = load.prepare(&plan.contender, &coffer)?;
+    let (Stage { server: coffer, disk }, bare) = (&Stage::set(&plan.contender, load)?, provisioned(&Kind::Bare)?);
+    let (script, items) = load.prepare(&plan.contender, coffer)?;
     let bare_script = (load.bare)(&bare)?;
     let operation = match load.wanted {
-        Wanted::Ratio(_) => None,
+        Wanted::Ratio(_) | Wanted::Durable { .. } => None,
         Wanted::Overhead { operation, .. } => Some(operation()?),
     };
+    let shape = load.shape(plan.shape);
     let mut rounds = Vec::new();
     for _ in 0..plan.rounds {
         rounds.push(Round {
-            coffer: load::run(&coffer, &script, plan.shape)?,
-            alone: operation.as_ref().map(|it| alone::cost(it, plan.shape.window / ALONE_PART)).transpose()?,
-            bare: load::run(&bare, &bare_script, plan.shape)?,
+            fsync_ms: disk.as_ref().map(Scratch::fsync_ms).transpose()?,
+            coffer: load::run(coffer, &script, shape)?,
+            alone: operation.as_ref().map(|it| alone::cost(it, shape.window / ALONE_PART)).transpose()?,
+            bare: load::run(&bare, &bare_script, shape)?,
         });
     }
     let unit = format!("µs CPU/{}", if items == 1 { "request" } else { "item" });
@@ -105,27 +125,35 @@ fn compare(workload: &Workload, load: &Load, plan: &Plan) -> Result<Figures> {
         alone: spread(rounds.iter().filter_map(|round| round.alone)).median,
         requests: spread(rounds.iter().filter_map(Round::overhead)),
     });
-    let target = match load.wanted {
-        Wanted::Ratio(least) => Target::RatioAtLeast(least),
-        Wanted::Overhead { requests_max, .. } => Target::OverheadAtMost(requests_max),
-    };
+    let durability = disk.as_ref().map(|_| Durability {
+        connections: shape.connections,
+        rate: spread(rounds.iter().map(|round| round.coffer.rate())),
+        fsync_ms: spread(rounds.iter().filter_map(|round| round.fsync_ms)),
+    });
+    let coffer = side(rounds.iter().map(|round| &round.coffer), items);
+    let target = Target::of(load.wanted);
     let windows = rounds.iter().flat_map(|round| [&round.coffer, &round.bare]);
     Ok(Figures {
         workload: workload.name,
         about: workload.about,
         unit,
-        passed: target.met(overhead.map_or(ratio, |it| it.requests).median),
+        passed: match durability {
+            Some(durability) => target.met(coffer.cost) && durability.meets(target),
+            None => target.met(overhead.map_or(ratio, |it| it.requests).median),
+        },
         bare: side(rounds.iter().map(|round| &round.bare), 1.0),
         others_percent: Some(spread(windows.map(Window::others_percent)).median),
-        coffer: side(rounds.iter().map(|round| &round.coffer), items),
+        coffer,
         ratio,
         overhead,
+        durability,
         target,
     })
 }
 
-/// One window of each side, and the cost in µs of the operation by itself between them.
+/// One window of each side, and the cost in µs of the operation by itself between them; before them, what the disk can do.
 struct Round {
+    fsync_ms: Option<f64>,
     coffer: Window,
     alone: Option<f64>,
     bare: Window,
@@ -156,12 +184,33 @@ fn sample(workload: &Workload, probe: &Probe, plan: &Plan) -> Result<Figures> {
         coffer,
         ratio,
         overhead: None,
+        durability: None,
         target,
     })
 }
 
+/// A server for one load, and the directory of its data if they are on disk.
+pub(crate) struct Stage {
+    pub(crate) server: Server,
+    disk: Option<Scratch>,
+}
+
+impl Stage {
+    /// Starts what stands in Coffer's place.
+    pub(crate) fn set(contender: &Kind, load: &Load) -> Result<Self> {
+        Ok(match (load.wanted, contender) {
+            (Wanted::Durable { .. }, Kind::Coffer { program, .. }) => {
+                let disk = Scratch::make()?;
+                let kind = Kind::Coffer { program: program.clone(), data: Some(disk.data()) };
+                Stage { server: provisioned(&kind)?, disk: Some(disk) }
+            }
+            _ => Stage { server: provisioned(contender)?, disk: None },
+        })
+    }
+}
+
 /// A running server that has what the workloads use.
-pub(crate) fn provisioned(kind: &Kind) -> Result<Server> {
+fn provisioned(kind: &Kind) -> Result<Server> {
     let server = Server::start(kind)?;
     server.provision()?;
     Ok(server)
@@ -197,17 +246,42 @@ impl Window {
     }
 }
 
+impl Durability {
+    /// Whether the rate is good enough for this disk.
+    fn meets(self, target: Target) -> bool {
+        match target {
+            Target::Durable { rate_min, .. } => self.disk_is_slow() || self.rate.median >= rate_min,
+            _ => true,
+        }
+    }
+
+    /// Whether no rate can be asked of it.
+    pub(crate) fn disk_is_slow(self) -> bool {
+        self.fsync_ms.median >= FSYNC_MS_MAX
+    }
+}
+
 impl Target {
-    /// Whether what was measured of what the target is about is good enough.
+    fn of(wanted: Wanted) -> Self {
+        match wanted {
+            Wanted::Ratio(least) => Target::RatioAtLeast(least),
+            Wanted::Overhead { requests_max, .. } => Target::OverheadAtMost(requests_max),
+            Wanted::Durable { cost_max, rate_min, .. } => Target::Durable { cost_max, rate_min },
+        }
+    }
+
+    /// Whether what was measured of what the target is about is good enough; of a durable load, its cost.
     fn met(self, measured: f64) -> bool {
         match self {
             Target::RatioAtLeast(least) => measured >= least,
-            Target::CostBelow(limit) => measured < limit,
+            Target::CostBelow(limit) | Target::Durable { cost_max: limit, .. } => measured < limit,
             Target::OverheadAtMost(most) => measured <= most,
         }
     }
 }
 
+/// Where a small fsync takes longer, the rate says more of the disk than of Coffer.
+const FSYNC_MS_MAX: f64 = 1.0;
 /// Of a window's length, what the operation by itself runs for on each core.
 const ALONE_PART: u32 = 4;
 
@@ -247,5 +321,18 @@ mod tests {
         assert!(!Target::CostBelow(20.0).met(20.0));
         assert!(Target::OverheadAtMost(1.5).met(1.5));
         assert!(!Target::OverheadAtMost(1.5).met(1.51));
+    }
+
+    #[test]
+    fn a_slow_disk_need_not_reach_a_rate() {
+        fn check(rate: f64, fsync_ms: f64, expected: bool) {
+            let of = |median| Spread { median, least: 0.0, most: f64::MAX };
+            let durability = Durability { connections: 1, rate: of(rate), fsync_ms: of(fsync_ms) };
+            let target = Target::Durable { cost_max: 60.0, rate_min: 100.0 };
+            assert_eq!(durability.meets(target), expected, "{rate}/s, {fsync_ms} ms");
+        }
+        check(100.0, 0.9, true);
+        check(99.0, 0.9, false);
+        check(99.0, 1.0, true);
     }
 }

@@ -181,15 +181,17 @@ fn generate(address: SocketAddr, traffic: &Arc<Traffic>, shape: Shape, index: u3
     Builder::new_current_thread().enable_io().build()?.block_on(async {
         let mut connections = JoinSet::new();
         for number in (0..shape.connections).skip(index as usize).step_by(generators(shape) as usize) {
-            connections.spawn(converse(address, Arc::clone(traffic), number as usize));
+            let first = traffic.requests.len() * number as usize / shape.connections as usize;
+            connections.spawn(converse(address, Arc::clone(traffic), first));
         }
         connections.join_all().await.into_iter().collect()
     })
 }
 
-async fn converse(address: SocketAddr, traffic: Arc<Traffic>, number: usize) -> Result<Value> {
+/// Sends all requests over and over, from the `first` on.
+async fn converse(address: SocketAddr, traffic: Arc<Traffic>, first: usize) -> Result<Value> {
     let (mut stream, mut answer) = (connect(address).await?, Vec::with_capacity(64 * 1024));
-    let mut requests = traffic.requests.iter().cycle().skip(number % traffic.requests.len());
+    let mut requests = traffic.requests.iter().cycle().skip(first);
     loop {
         stream.write_all(requests.next().context("a script without requests")?).await?;
         let head = receive(&mut stream, &mut answer).await?;

@@ -12,6 +12,7 @@ mod growth;
 mod load;
 mod profile;
 mod report;
+mod scratch;
 mod server;
 mod workloads;
 
@@ -65,11 +66,14 @@ enum Role {
     /// Be the bare server
     #[command(hide = true)]
     Bare { address: SocketAddr },
-    /// Measure how costs grow with the number of keys in a durable store
+    /// Measure how costs grow with the number of keys, or of secrets, in a durable store
     Growth {
         /// Numbers of keys
         #[arg(long, value_name = "COUNT,…", value_delimiter = ',', default_values_t = [1_000, 100_000, 1_000_000])]
         keys: Vec<u32>,
+        /// Secrets instead of keys, and numbers of them [default: as of keys]
+        #[arg(long, value_name = "COUNT,…", value_delimiter = ',', num_args = 0.., conflicts_with = "keys")]
+        secrets: Option<Vec<u32>>,
     },
 }
 
@@ -80,8 +84,13 @@ fn main() -> Result<()> {
     }
     ensure!(!cfg!(debug_assertions), "a debug build measures nothing; use `cargo run --release -p coffer-bench`");
     match &flags.role {
-        Some(Role::Growth { keys }) => {
-            println!("{}", growth::measure(&coffer(&flags)?, keys, flags.connections)?);
+        Some(Role::Growth { keys, secrets }) => {
+            let (subject, sizes) = match secrets {
+                Some(secrets) if secrets.is_empty() => (&growth::SECRETS, keys),
+                Some(secrets) => (&growth::SECRETS, secrets),
+                None => (&growth::KEYS, keys),
+            };
+            println!("{}", growth::measure(&coffer(&flags)?, subject, sizes, flags.connections)?);
             Ok(())
         }
         _ => bench(&flags),
@@ -113,9 +122,9 @@ fn bench(flags: &Flags) -> Result<()> {
 }
 
 impl Flags {
-    /// Beside itself the bare server has nothing to add to operations that it does not know.
+    /// Beside itself the bare server has nothing to add to operations that it does not know, and it has no disk.
     fn chose(&self, workload: &Workload) -> bool {
-        if self.calibrate && workload.weighs_an_operation() {
+        if self.calibrate && !workload.is_comparison() {
             return false;
         }
         self.workload.is_empty() || self.workload.iter().any(|name| name == workload.name)

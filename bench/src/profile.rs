@@ -9,7 +9,7 @@ use std::{
 use anyhow::{Context, Result, ensure};
 
 use crate::{
-    figures::{Plan, provisioned},
+    figures::{Plan, Stage},
     load,
     workloads::{Measure, Workload},
 };
@@ -20,8 +20,8 @@ pub(crate) fn record(workload: &Workload, plan: &Plan, directory: &Path) -> Resu
     let Measure::Load(load) = workload.measure else { return Ok(()) };
     fs::create_dir_all(directory)?;
     let raw = directory.join(format!("{}.data", workload.name));
-    let server = provisioned(&plan.contender)?;
-    let (script, _) = load.prepare(&plan.contender, &server)?;
+    let Stage { server, .. } = &Stage::set(&plan.contender, &load)?;
+    let (script, _) = load.prepare(&plan.contender, server)?;
     let mut perf = Command::new("perf")
         .args(["record", "--quiet", "--event", "cpu-clock", "--freq", "1999", "--call-graph", "fp", "--pid"])
         .arg(server.process_id().to_string())
@@ -30,7 +30,7 @@ pub(crate) fn record(workload: &Workload, plan: &Plan, directory: &Path) -> Resu
         .args(["sleep", &plan.shape.window.as_secs_f64().to_string()])
         .spawn()
         .context("cannot start perf")?;
-    load::run(&server, &script, plan.shape)?;
+    load::run(server, &script, load.shape(plan.shape))?;
     ensure!(perf.wait()?.success(), "perf record failed");
     let report = Command::new("perf")
         .args(["report", "--stdio", "--no-children", "--call-graph", "none", "--percent-limit", "0.3", "--input"])

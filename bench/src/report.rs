@@ -6,14 +6,16 @@ use anyhow::Result;
 use serde_json::json;
 
 use crate::{
-    figures::{Figures, Overhead, Plan, Side, Target},
+    figures::{Durability, Figures, Overhead, Plan, Side, Spread, Target},
     load::cores,
     server::Kind,
 };
 
-/// The tables of what was measured: of loads whose target is about the operation itself there is one of its own.
+/// The tables of what was measured: of loads whose target is about the operation itself there is one of its own, and of
+/// those that must be on disk.
 pub(crate) fn tables(figures: &[Figures]) -> String {
-    let (overheads, ratios): (Vec<_>, Vec<_>) = figures.iter().partition(|it| it.overhead.is_some());
+    let (durables, others): (Vec<_>, Vec<_>) = figures.iter().partition(|it| it.durability.is_some());
+    let (overheads, ratios): (Vec<_>, Vec<_>) = others.into_iter().partition(|it| it.overhead.is_some());
     let with_title = |titles: &[&str], rows: Vec<Vec<String>>| {
         let title = titles.iter().map(|&title| title.to_owned()).collect();
         if rows.is_empty() { None } else { Some(table(&[vec![title], rows].concat())) }
@@ -21,6 +23,7 @@ pub(crate) fn tables(figures: &[Figures]) -> String {
     let tables = [
         with_title(&RATIO_TITLES, ratios.into_iter().map(ratio_row).collect()),
         with_title(&OVERHEAD_TITLES, overheads.into_iter().filter_map(overhead_row).collect()),
+        with_title(&DURABLE_TITLES, durables.into_iter().filter_map(durable_row).collect()),
     ];
     tables.into_iter().flatten().collect::<Vec<_>>().join("\n")
 }
@@ -84,6 +87,18 @@ const RATIO_TITLES: [&str; 9] =
 const OVERHEAD_TITLES: [&str; 9] =
     ["workload", "unit", "Coffer", "alone", "bare", "overhead (least–most)", "Coffer/s", "target", "verdict"];
 
+const DURABLE_TITLES: [&str; 9] = [
+    "workload",
+    "unit",
+    "connections",
+    "Coffer",
+    "bare",
+    "Coffer/s (least–most)",
+    "fsync, ms (least–most)",
+    "target",
+    "verdict",
+];
+
 fn ratio_row(figures: &Figures) -> Vec<String> {
     let ratio = figures.ratio;
     vec![
@@ -114,6 +129,22 @@ fn overhead_row(figures: &Figures) -> Option<Vec<String>> {
     ])
 }
 
+fn durable_row(figures: &Figures) -> Option<Vec<String>> {
+    let Durability { connections, rate, fsync_ms } = figures.durability?;
+    let spread = |it: Spread| format!("{} ({}–{})", number(it.median), number(it.least), number(it.most));
+    Some(vec![
+        figures.workload.to_owned(),
+        figures.unit.clone(),
+        connections.to_string(),
+        number(figures.coffer.cost),
+        number(figures.bare.cost),
+        spread(rate),
+        spread(fsync_ms),
+        target(figures),
+        verdict(figures),
+    ])
+}
+
 fn verdict(figures: &Figures) -> String {
     if figures.passed { "pass" } else { "missed" }.to_owned()
 }
@@ -128,6 +159,10 @@ fn target(figures: &Figures) -> String {
             let alone = figures.overhead.map_or(0.0, |overhead| overhead.alone);
             format!("≤ {most} bare, {} µs", number(alone + most * bare))
         }
+        Target::Durable { cost_max, .. } if figures.durability.is_some_and(Durability::disk_is_slow) => {
+            format!("< {cost_max} µs")
+        }
+        Target::Durable { cost_max, rate_min } => format!("< {cost_max} µs, ≥ {rate_min}/s"),
     }
 }
 

@@ -91,7 +91,8 @@ fn method(op: Op) -> &'static str {
 }
 
 /// What the policy `default` allows, besides the cubbyhole.
-const ALLOWED_BY_DEFAULT: &[&str] = &["lookup-self", "renew-self", "revoke-self", "wrapping/wrap"];
+const ALLOWED_BY_DEFAULT: &[&str] =
+    &["lookup-self", "renew-self", "revoke-self", "capabilities-self", "internal/ui/resultant-acl", "wrapping/wrap"];
 
 #[test]
 fn strangers_are_refused_and_change_nothing() {

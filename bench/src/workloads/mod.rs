@@ -9,6 +9,7 @@
 mod batch;
 mod decrypt;
 mod encrypt;
+mod kv;
 mod mac;
 mod process;
 mod signature;
@@ -20,6 +21,7 @@ use serde_json::{Value, json};
 
 use crate::{
     alone::Operation,
+    load::Shape,
     server::{Kind, Server},
 };
 
@@ -35,6 +37,8 @@ pub(crate) const ALL: &[Workload] = &[
     signature::VERIFY_ECDSA_P256,
     signature::VERIFY_RSA_2048,
     mac::SMALL,
+    kv::READ,
+    kv::WRITE,
     process::IDLE,
     process::START,
 ];
@@ -46,9 +50,12 @@ pub(crate) struct Workload {
 }
 
 impl Workload {
-    /// Whether the target is about what Coffer adds to an operation.
-    pub(crate) fn weighs_an_operation(&self) -> bool {
-        matches!(self.measure, Measure::Load(Load { wanted: Wanted::Overhead { .. }, .. }))
+    /// Whether the target is a ratio to the bare server, or a figure that it has, too.
+    pub(crate) fn is_comparison(&self) -> bool {
+        match self.measure {
+            Measure::Load(load) => matches!(load.wanted, Wanted::Ratio(_)),
+            Measure::Probe(_) => true,
+        }
     }
 }
 
@@ -77,6 +84,9 @@ pub(crate) enum Wanted {
     Ratio(f64),
     /// At most the CPU time of this operation by itself, and that of so many requests to the bare server.
     Overhead { operation: fn() -> Result<Operation>, requests_max: f64 },
+    /// At most so much CPU time in µs, over so many connections to a server that has its data on disk; and at least so many
+    /// answers in a second if that disk is quick.
+    Durable { connections: u32, rate_min: f64, cost_max: f64 },
 }
 
 #[derive(Clone, Copy)]
@@ -88,6 +98,14 @@ pub(crate) struct Probe {
 }
 
 impl Load {
+    /// The plan's connections, unless the target is about another number of them.
+    pub(crate) fn shape(&self, plan: Shape) -> Shape {
+        match self.wanted {
+            Wanted::Durable { connections, .. } => Shape { connections, ..plan },
+            Wanted::Ratio(_) | Wanted::Overhead { .. } => plan,
+        }
+    }
+
     /// What `contender` does in Coffer's place: its requests, and the items in one.
     pub(crate) fn prepare(&self, contender: &Kind, server: &Server) -> Result<(Script, u32)> {
         match contender {
@@ -99,7 +117,7 @@ impl Load {
 
 type Prepare = fn(&Server) -> Result<Script>;
 
-/// The requests that connections send in turn, each connection starting at another one, and what an answer must be.
+/// The requests that connections send in turn, all as far from each other as can be, and what an answer must be.
 pub(crate) struct Script {
     pub(crate) requests: Vec<Vec<u8>>,
     pub(crate) verify: Verify,
