@@ -134,10 +134,10 @@ impl Acl {
 
     /// What is granted on a path, be it a folder or not.
     pub fn capabilities(&self, path: &str) -> Capabilities {
-        match self.root {
-            true => Capabilities::ALL,
-            false => self.grant_to_list(path).map(|grant| grant.capabilities).unwrap_or_default(),
+        if self.root {
+            return Capabilities::ALL;
         }
+        self.grant_to_list(path).map(|grant| grant.capabilities).unwrap_or_default()
     }
 
     /// Whether anything is granted on any path below a mount.

@@ -1,7 +1,7 @@
 //! Reads HCL in its first version, and the JSON form of it: the language of policies. Knows nothing of what they mean.
 //!
 //! Texts are taken as they stand: `${…}` is no expression but the characters themselves, for what is evaluated could turn
-//! one path into another. Where HashiCorp's reader lets an unfinished text pass, this one does not: see the samples below.
+//! one path into another. Where the first reader of this language lets an unfinished text pass, this one does not: see the samples below.
 
 use std::fmt;
 

@@ -40,7 +40,7 @@ pub fn parse(text: &str) -> Result<Vec<Rule>, String> {
         if let Some((key, line)) = items.iter().find_map(|item| unknown_key(item, &["name", "path"])) {
             return Err(format!("invalid key {key:?} on line {line}"));
         }
-        let paths = items.into_iter().filter(|item| item.keys.first().is_some_and(|key| key == "path"));
+        let paths = items.iter().filter(|item| item.keys.first().is_some_and(|key| key == "path"));
         let rules: Result<Vec<_>, _> = paths.map(rule).collect();
         Ok(rules?.into_iter().flatten().collect())
     });
@@ -53,8 +53,8 @@ fn unknown_key<'i>(item: &'i Item, known: &[&str]) -> Option<(&'i str, usize)> {
 }
 
 /// `None` if the rule depends on an identity.
-fn rule(item: Item) -> Result<Option<Rule>, String> {
-    let (Item { keys, value: Value::Object(attributes), line: 0 }, 2) = (&item, item.keys.len()) else {
+fn rule(item: &Item) -> Result<Option<Rule>, String> {
+    let (Item { keys, value: Value::Object(attributes), line: 0 }, 2) = (item, item.keys.len()) else {
         return Err("a path needs one name and a block of attributes".to_owned());
     };
     let path = keys.get(1).map(String::as_str).unwrap_or_default();

@@ -1,7 +1,6 @@
 //! `sys/capabilities`: what a token may do on some paths; and all that the caller's own may do, as user interfaces ask.
 
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -37,7 +36,8 @@ impl Endpoint for Capabilities {
         let paths = paths(self.paths, self.path)?;
         let token = Token::new(self.token);
         let found = core.unsealed()?.tokens.look_up(&call.view()?, &token, call.now)?;
-        tell(&found.ok_or_else(|| Error::invalid("invalid token"))?, &paths)
+        let caller = found.ok_or_else(|| Error::invalid("invalid token"))?;
+        Ok(tell(&caller, &paths))
     }
 }
 
@@ -56,7 +56,7 @@ impl Endpoint for CapabilitiesSelf {
     type On = Core;
 
     fn run(self, _: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        tell(call.admitted.known_caller()?, &paths(self.paths, self.path)?)
+        Ok(tell(call.admitted.known_caller()?, &paths(self.paths, self.path)?))
     }
 }
 
@@ -80,7 +80,8 @@ impl Endpoint for CapabilitiesAccessor {
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let paths = paths(self.paths, self.path)?;
         let found = core.unsealed()?.tokens.by_accessor(&call.view()?, &self.accessor, call.now)?;
-        tell(&found.ok_or_else(|| Error::invalid("invalid accessor"))?, &paths)
+        let caller = found.ok_or_else(|| Error::invalid("invalid accessor"))?;
+        Ok(tell(&caller, &paths))
     }
 }
 
@@ -94,17 +95,16 @@ fn paths(paths: CommaList, path: CommaList) -> Result<Vec<String>, Error> {
 }
 
 /// An entry for each path, and for a single one a second entry that is called so.
-fn tell(caller: &Arc<Caller>, paths: &[String]) -> Result<Reply, Error> {
+fn tell(caller: &Caller, paths: &[String]) -> Reply {
     let acl = caller.acl();
-    let granted = |path: &str| match acl.is_root() {
-        true => vec!["root"],
-        false => acl.capabilities(path.trim_start_matches('/')).names(),
+    let granted = |path: &str| {
+        if acl.is_root() { vec!["root"] } else { acl.capabilities(path.trim_start_matches('/')).names() }
     };
     let mut entries: BTreeMap<&str, _> = paths.iter().map(|path| (path.as_str(), granted(path))).collect();
     if let [path] = paths {
         entries.insert("capabilities", granted(path));
     }
-    Ok(Reply::of(&entries))
+    Reply::of(&entries)
 }
 
 /// Tells everything that the caller's own token may do.
@@ -118,12 +118,15 @@ impl Endpoint for ResultantAcl {
         let acl: &Acl = call.admitted.known_caller()?.acl();
         Ok(Reply::object(|data| {
             if !acl.is_root() {
-                let exact = acl.exact_rules();
                 data.set_object("exact_paths", |paths| {
-                    exact.iter().for_each(|(path, grant)| tell_rule(paths, path, grant))
+                    for (path, grant) in acl.exact_rules() {
+                        tell_rule(paths, path, grant);
+                    }
                 });
                 data.set_object("glob_paths", |paths| {
-                    acl.prefix_rules().iter().for_each(|(path, grant)| tell_rule(paths, path, grant));
+                    for (path, grant) in acl.prefix_rules() {
+                        tell_rule(paths, path, grant);
+                    }
                 });
             }
             data.set("root", acl.is_root());

@@ -148,10 +148,10 @@ fn write(core: &Core, call: &Call<'_>, name: &str, text: String, mut warnings: V
     if lower != name {
         warnings.push(format!("policy name was converted to {lower}"));
     }
-    Ok(match warnings.is_empty() {
-        true => Reply::nothing(),
-        false => Reply { data: Data::Null, warnings, ..Reply::default() },
-    })
+    if warnings.is_empty() {
+        return Ok(Reply::nothing());
+    }
+    Ok(Reply { data: Data::Null, warnings, ..Reply::default() })
 }
 
 const RULES_ARE_OLD: &str = "'rules' is deprecated, please use 'policy' instead";

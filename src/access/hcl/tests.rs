@@ -1,4 +1,4 @@
-//! The reader beside HashiCorp's, which judged the samples.
+//! The reader beside the first one of this language, which judged the samples.
 
 use proptest::prelude::*;
 
