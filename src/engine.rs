@@ -10,8 +10,9 @@ use serde::de::DeserializeOwned;
 
 use crate::access::Admitted;
 use crate::access::gate::{self, Ask};
+use crate::access::tokens::TokenRecord;
 use crate::api::route::{Access, Captures, Match, Row, Shape, Table, Work};
-use crate::api::{Data, Error, Op, Params, Reply, Request, weak};
+use crate::api::{Data, Error, Grant, Op, Params, Reply, Request, TokenParams, weak};
 use crate::barrier::View;
 use crate::clock::Timestamp;
 
@@ -38,12 +39,33 @@ pub struct Call<'a> {
     pub now: Timestamp,
     /// The mount's part of storage; none while the barrier is sealed.
     pub view: Option<View<'a>>,
+    /// What the core does for login methods; nothing while the barrier is sealed.
+    pub logins: Option<&'a dyn Logins>,
+}
+
+/// What the core does for login methods and about the tokens that came of them.
+pub trait Logins {
+    /// Makes the token that a method grants, or asks for a second factor first.
+    fn log_in(&self, call: &Call<'_>, grant: Grant) -> Result<Reply, Error>;
+
+    /// What the method says that once granted a token: see [`Engine::renew`].
+    fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Option<TokenParams>, Error>;
 }
 
 impl<'a> Call<'a> {
     /// The mount's part of storage.
     pub fn view(&self) -> Result<View<'a>, Error> {
         self.view.ok_or(Error::Sealed)
+    }
+
+    /// The token that a login method grants, as an answer.
+    pub fn log_in(&self, grant: Grant) -> Result<Reply, Error> {
+        self.logins.ok_or(Error::Sealed)?.log_in(self, grant)
+    }
+
+    /// What the method that granted a token says of it now that it is renewed.
+    pub fn renewed(&self, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
+        self.logins.ok_or(Error::Sealed)?.renew(self, token)
     }
 
     /// Whether the sender may also read another path below the mount.
@@ -216,6 +238,12 @@ pub trait Engine: Send + Sync + Sized + 'static {
     fn tick(&self, _view: &View<'_>, _now: Timestamp) -> Result<(), Error> {
         Ok(())
     }
+
+    /// A token that a login here made is about to be renewed. `None`: it lives on as it was granted. An error keeps it
+    /// from being renewed, and it ends when it would have.
+    fn renew(&self, _view: &View<'_>, _request: &Request, _token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
+        Ok(None)
+    }
 }
 
 /// An engine together with its rows, its type forgotten: what a mount holds.
@@ -227,6 +255,8 @@ pub trait Backend: Send + Sync {
     fn run(&self, route: usize, call: &Call<'_>) -> Result<Reply, Error>;
     /// See [`Engine::tick`].
     fn tick(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error>;
+    /// See [`Engine::renew`].
+    fn renew(&self, view: &View<'_>, request: &Request, token: &TokenRecord) -> Result<Option<TokenParams>, Error>;
     /// All rows, for help and documentation.
     fn rows(&self) -> Vec<&'static Row>;
 }
@@ -263,6 +293,10 @@ impl<E: Engine> Backend for Served<E> {
         self.engine.tick(view, now)
     }
 
+    fn renew(&self, view: &View<'_>, request: &Request, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
+        self.engine.renew(view, request, token)
+    }
+
     fn rows(&self) -> Vec<&'static Row> {
         self.rows.rows()
     }
@@ -270,12 +304,10 @@ impl<E: Engine> Backend for Served<E> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
 
     use super::*;
     use crate::access::Tokens;
-    use crate::access::tokens::TokenRecord;
-    use crate::api::{RequestId, Token};
+    use crate::api::Token;
     use crate::barrier::{Horizon, Sealed};
     use crate::crypto::secret::Secret;
     use crate::storage::Memory;
@@ -288,16 +320,7 @@ mod tests {
         let horizon = Horizon::default();
         let view = platform.view(&horizon);
         let tokens = Tokens::open(&view).unwrap();
-        let request = Request {
-            id: RequestId(uuid::Uuid::nil()),
-            op: Op::Write,
-            help: false,
-            path: "cubbyhole/a".to_owned(),
-            token: None,
-            params: Params::None,
-            wrap_ttl: None,
-            remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
-        };
+        let request = Request::new(Op::Write, "cubbyhole/a");
         let check = |policy: &str, mount: &str, path: &str, expected: bool| {
             let policies = vec![policy.to_owned()];
             let record =
@@ -305,7 +328,7 @@ mod tests {
             let caller = tokens.create(&view, &Token::new(format!("{policy} {path}")), record).unwrap();
             let admitted = gate::admit(&caller, Access::Token, &(&request).into(), || None).unwrap();
             let (captures, now) = (Captures::default(), Timestamp::UNIX_EPOCH);
-            let call = Call { request: &request, mount, captures, admitted, now, view: Some(view) };
+            let call = Call { request: &request, mount, captures, admitted, now, view: Some(view), logins: None };
             assert_eq!(call.may_read(path).unwrap(), expected, "{policy} {mount} {path}");
         };
         check("default", "cubbyhole/", "b/c", true);

@@ -90,13 +90,10 @@ pub fn admit_anyone(access: Access) -> Result<Admitted, Error> {
 
 #[cfg(test)]
 mod tests {
-    use std::net::{IpAddr, Ipv4Addr};
-
-    use uuid::Uuid;
 
     use super::*;
     use crate::access::tokens::TokenRecord;
-    use crate::api::{Params, RequestId, Token};
+    use crate::api::{Params, Token};
     use crate::barrier::{Horizon, Scope, Sealed};
     use crate::crypto::secret::Secret;
     use crate::storage::Memory;
@@ -189,16 +186,7 @@ mod tests {
         let tokens = Tokens::open(&view).unwrap();
         let known = caller(&tokens, &view, "default");
         let check = |token: Option<&str>, expected: bool| {
-            let request = Request {
-                id: RequestId(Uuid::nil()),
-                op: Op::Read,
-                help: false,
-                path: "cubbyhole/a".to_owned(),
-                token: token.map(Token::new),
-                params: Params::None,
-                wrap_ttl: None,
-                remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
-            };
+            let request = Request { token: token.map(Token::new), ..Request::new(Op::Read, "cubbyhole/a") };
             match identify(&tokens, &view, &request, NOW) {
                 Ok(caller) => assert!(expected && caller.id == known.id, "{token:?}"),
                 Err(error) => assert!(!expected && matches!(error, Error::Unauthenticated), "{token:?}: {error:?}"),

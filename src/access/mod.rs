@@ -3,6 +3,7 @@
 //! Knows tokens and policies; nothing of mounts' contents, of engines or of HTTP.
 
 pub mod acl;
+pub mod cidr;
 pub mod conditions;
 pub mod cubbyhole;
 pub mod gate;

@@ -14,7 +14,7 @@ use zeroize::Zeroizing;
 use super::acl::Acl;
 use super::cubbyhole;
 use super::policies::{Compiled, Policies, ROOT_POLICY, WRAPPING_POLICY};
-use crate::api::{Error, Token};
+use crate::api::{Error, Login, Token};
 use crate::barrier::{self, Change, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
 use crate::crypto::mac::HmacSha256;
@@ -69,6 +69,24 @@ pub struct TokenRecord {
     /// The parent's accessor: a token of the same name that is made later is not the parent.
     #[serde(default)]
     pub parent_accessor: Option<String>,
+    /// Requests that it is good for; zero is any number.
+    #[serde(default)]
+    pub num_uses: u64,
+    /// Its records are in the token itself, and none in the store.
+    #[serde(default)]
+    pub batch: bool,
+    /// The role of `auth/token` that it was made with; empty without one.
+    #[serde(default)]
+    pub role: String,
+    /// The networks and addresses that may use it; none is all.
+    #[serde(default)]
+    pub bound_cidrs: Vec<String>,
+    /// Whose it is; empty if it is nobody's.
+    #[serde(default)]
+    pub entity_id: String,
+    /// What its login method wants to know again when it is renewed.
+    #[serde(default)]
+    pub recall: BTreeMap<String, String>,
 }
 
 impl Stored for TokenRecord {
@@ -120,6 +138,16 @@ impl Tokens {
     pub fn by_accessor(&self, view: &View<'_>, accessor: &str, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
         let found = view.get::<AccessorRecord>(&accessor_path(accessor))?;
         found.map_or(Ok(None), |found| self.by_id(view, found.value.id, now))
+    }
+
+    /// Makes a token of a kind that the record says.
+    pub fn issue(&self, view: &View<'_>, record: TokenRecord) -> Result<(Token, Arc<Caller>), Error> {
+        if record.batch {
+            return Err(Error::invalid("batch tokens are not available on this server yet"));
+        }
+        let token = new_token();
+        let caller = self.create(view, &token, record)?;
+        Ok((token, caller))
     }
 
     /// Stores a new token.
@@ -293,6 +321,25 @@ impl Caller {
         Self { id: self.id, record: self.record.clone(), rights: acl.into() }
     }
 
+    /// The token in an answer: made, or renewed.
+    pub fn login(&self, token: Token, now: Timestamp) -> Login {
+        let record = &self.record;
+        Login {
+            token,
+            accessor: record.accessor.clone(),
+            policies: record.policies.clone(),
+            identity_policies: Vec::new(),
+            entity_id: record.entity_id.clone(),
+            batch: record.batch,
+            metadata: record.metadata.clone(),
+            ttl: record.ttl_left(now),
+            renewable: record.renewable,
+            orphan: record.parent.is_none(),
+            num_uses: record.num_uses,
+            mfa_requirement: None,
+        }
+    }
+
     /// Whether the token was made for one answer, which it gets once.
     pub fn is_wrapping(&self) -> bool {
         self.record.policies.iter().any(|policy| policy == WRAPPING_POLICY)
@@ -317,6 +364,12 @@ impl TokenRecord {
             renewed_ns: None,
             parent: None,
             parent_accessor: None,
+            num_uses: 0,
+            batch: false,
+            role: String::new(),
+            bound_cidrs: Vec::new(),
+            entity_id: String::new(),
+            recall: BTreeMap::new(),
         }
     }
 

@@ -71,12 +71,12 @@ impl<'de> Members<'de> {
     }
 
     /// Vault's two warnings: parameters that nobody knows, and parameters that the path overrides.
-    pub(super) fn warnings(&self, captures: &Captures<'_>, known: &[&str]) -> Vec<String> {
+    pub(super) fn warnings(&self, captures: &Captures<'_>, known: &[&[&str]]) -> Vec<String> {
         let (mut replaced, mut ignored) = (Vec::new(), Vec::new());
         for (name, _) in &self.0 {
             if captures.as_slice().iter().any(|(capture, _)| capture == name) {
                 replaced.push(name.as_ref());
-            } else if !known.contains(&name.as_ref()) {
+            } else if !known.iter().any(|fields| fields.contains(&name.as_ref())) {
                 ignored.push(name.as_ref());
             }
         }

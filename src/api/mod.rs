@@ -5,6 +5,7 @@
 pub mod base64;
 pub mod error;
 pub mod fields;
+pub mod grant;
 pub mod json;
 mod members;
 pub mod reply;
@@ -13,5 +14,6 @@ pub mod route;
 pub mod weak;
 
 pub use error::Error;
+pub use grant::{Alias, Grant, TokenKind, TokenParams};
 pub use reply::{Data, Login, Reply, WrapInfo};
 pub use request::{Op, Params, Request, RequestId, Token};

@@ -1,5 +1,6 @@
 //! What a handler answers: data, warnings, a login; never a status line or a header.
 
+use std::collections::{BTreeMap, BTreeSet};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -39,12 +40,20 @@ pub enum Data {
 pub struct Login {
     pub token: Token,
     pub accessor: String,
+    /// The token's own policies.
     pub policies: Vec<String>,
-    pub metadata: Option<std::collections::BTreeMap<String, String>>,
+    /// Those of the entity whose token it is, and of its groups.
+    pub identity_policies: Vec<String>,
+    /// Whose it is; empty if it is nobody's.
+    pub entity_id: String,
+    pub batch: bool,
+    pub metadata: Option<BTreeMap<String, String>>,
     pub ttl: Duration,
     pub renewable: bool,
     pub orphan: bool,
     pub num_uses: u64,
+    /// A second factor is asked for before there is a token: what may satisfy it.
+    pub mfa_requirement: Option<Json>,
 }
 
 /// A token made for one answer, the `wrap_info` of what is told in its place.
@@ -117,24 +126,33 @@ impl Login {
         let mut auth = Object::with_capacity(self.json_bytes_max());
         auth.set("client_token", self.token.expose());
         auth.set("accessor", &self.accessor);
-        auth.set("policies", &self.policies);
+        auth.set("policies", self.policies.iter().chain(&self.identity_policies).collect::<BTreeSet<_>>());
         auth.set("token_policies", &self.policies);
+        if !self.identity_policies.is_empty() {
+            auth.set("identity_policies", &self.identity_policies);
+        }
         auth.set("metadata", &self.metadata);
         auth.set("lease_duration", self.ttl.as_secs());
         auth.set("renewable", self.renewable);
-        auth.set("entity_id", "");
-        auth.set("token_type", "service");
+        auth.set("entity_id", &self.entity_id);
+        auth.set("token_type", if self.batch { "batch" } else { "service" });
         auth.set("orphan", self.orphan);
-        auth.set("mfa_requirement", ());
+        match &self.mfa_requirement {
+            Some(Json(requirement)) => auth.set_json("mfa_requirement", requirement),
+            None => auth.set("mfa_requirement", ()),
+        };
         auth.set("num_uses", self.num_uses);
         auth.finish()
     }
 
     /// Room for a text whose every byte is escaped: a buffer that had to grow would leave the token behind.
     fn json_bytes_max(&self) -> usize {
-        let policies = self.policies.iter().map(|policy| 2 * policy.len() + 1).sum::<usize>();
+        let policies = self.policies.iter().chain(&self.identity_policies);
+        let policies = policies.map(|policy| 2 * policy.len() + 1).sum::<usize>();
         let metadata = self.metadata.iter().flatten().map(|(name, value)| name.len() + value.len() + 1).sum::<usize>();
-        512 + 6 * (self.token.expose().len() + self.accessor.len() + policies + metadata)
+        let mfa = self.mfa_requirement.as_ref().map_or(0, |Json(requirement)| requirement.len());
+        let ids = self.token.expose().len() + self.accessor.len() + self.entity_id.len();
+        512 + mfa + 6 * (ids + policies + metadata)
     }
 }
 
@@ -162,11 +180,15 @@ mod tests {
             token: Token::new("\u{1}".repeat(100)),
             accessor: "\u{1}".repeat(100),
             policies: vec!["\u{1}".repeat(100), "<".repeat(100)],
+            identity_policies: vec!["\u{2}".repeat(100)],
+            entity_id: "\u{1}".repeat(100),
+            batch: false,
             metadata: Some([("\u{1}".repeat(100), "\u{2028}".repeat(100))].into()),
             ttl: Duration::MAX,
             renewable: false,
             orphan: false,
             num_uses: u64::MAX,
+            mfa_requirement: Some(Json(b"{}".repeat(500).into())),
         };
         assert!(login.json().0.len() <= login.json_bytes_max());
     }

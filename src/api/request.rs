@@ -1,8 +1,10 @@
 //! What a client asked for, once HTTP is out of the way.
 
-use std::net::IpAddr;
+use std::net::{IpAddr, Ipv4Addr};
+use std::sync::Arc;
 use std::time::Duration;
 
+use uuid::Uuid;
 use zeroize::Zeroizing;
 
 use crate::crypto::wiped::Wiped;
@@ -44,12 +46,34 @@ pub struct Request {
     pub params: Params,
     /// Asks for the answer in a response-wrapping token.
     pub wrap_ttl: Option<Duration>,
+    /// Second factors sent along, as their headers have them.
+    pub mfa: Vec<String>,
     pub remote: IpAddr,
+    /// The certificates of the client in DER, its own first, where TLS asked for them. Nobody has checked them.
+    pub certificates: Option<Arc<[Vec<u8>]>>,
+}
+
+impl Request {
+    /// A request of nobody for nothing but its path.
+    pub fn new(op: Op, path: impl Into<String>) -> Self {
+        Self {
+            id: RequestId(Uuid::nil()),
+            op,
+            help: false,
+            path: path.into(),
+            token: None,
+            params: Params::None,
+            wrap_ttl: None,
+            mfa: Vec::new(),
+            remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            certificates: None,
+        }
+    }
 }
 
 /// Identifies one request in its answer, in logs and in the audit trail.
 #[derive(Clone, Copy)]
-pub struct RequestId(pub uuid::Uuid);
+pub struct RequestId(pub Uuid);
 
 /// Where the parameters of a request stand, besides its path.
 pub enum Params {

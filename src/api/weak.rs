@@ -28,11 +28,14 @@ pub struct Decoded<T> {
 /// Reads a request struct from the captures of its path and its parameters.
 pub fn decode<T: DeserializeOwned>(captures: &Captures<'_>, params: &Params) -> Result<Decoded<T>, FieldError> {
     let members = Members::of(params).map_err(FieldError::Syntax)?;
-    let mut known = &[][..];
+    let mut known = Vec::with_capacity(1);
     let request =
         T::deserialize(Fields { captures: captures.as_slice(), members: members.as_slice(), known: &mut known })?;
-    Ok(Decoded { request, warnings: members.warnings(captures, known) })
+    Ok(Decoded { request, warnings: members.warnings(captures, &known) })
 }
+
+/// A field whose name begins so is a group: a struct of parameters that several requests have, beside their own.
+pub const GROUP: char = '$';
 
 /// The text of the object that all parameters together are, known to be well formed; `{}` if there are none.
 pub fn object(params: &Params) -> Result<Cow<'_, str>, Error> {
@@ -103,8 +106,8 @@ impl de::Error for FieldError {
 struct Fields<'a, 'de> {
     captures: &'a [(&'static str, &'de str)],
     members: &'a [Member<'de>],
-    /// Set to the names of the struct's fields, which serde tells only here.
-    known: &'a mut &'static [&'static str],
+    /// Gets the names of the struct's fields, and of its groups', which serde tells only here.
+    known: &'a mut Vec<&'static [&'static str]>,
 }
 
 impl<'de> Deserializer<'de> for Fields<'_, 'de> {
@@ -116,13 +119,8 @@ impl<'de> Deserializer<'de> for Fields<'_, 'de> {
         fields: &'static [&'static str],
         visitor: V,
     ) -> Result<V::Value, FieldError> {
-        *self.known = fields;
-        visitor.visit_map(Present {
-            captures: self.captures,
-            members: self.members,
-            fields: fields.iter(),
-            current: None,
-        })
+        self.known.push(fields);
+        visitor.visit_map(Present { all: self, fields: fields.iter(), current: None })
     }
 
     fn deserialize_any<V: Visitor<'de>>(self, _: V) -> Result<V::Value, FieldError> {
@@ -137,16 +135,26 @@ impl<'de> Deserializer<'de> for Fields<'_, 'de> {
 
 /// Walks the fields of a struct that have a value.
 struct Present<'a, 'de> {
-    captures: &'a [(&'static str, &'de str)],
-    members: &'a [Member<'de>],
+    all: Fields<'a, 'de>,
     fields: std::slice::Iter<'static, &'static str>,
-    current: Option<(&'static str, Value<'de>)>,
+    current: Option<(&'static str, Current<'de>)>,
+}
+
+/// What the field that is read next gets.
+enum Current<'de> {
+    Value(Value<'de>),
+    /// It is a group, and reads the parameters of the request itself.
+    Group,
 }
 
 impl<'de> Present<'_, 'de> {
-    fn value(&self, field: &str) -> Option<Value<'de>> {
-        let captured = self.captures.iter().find(|(name, _)| *name == field);
-        captured.map(|(_, text)| Value::Text(Cow::Borrowed(*text))).or_else(|| Members::find(self.members, field))
+    fn current(&self, field: &str) -> Option<Current<'de>> {
+        if field.starts_with(GROUP) {
+            return Some(Current::Group);
+        }
+        let captured = self.all.captures.iter().find(|(name, _)| *name == field);
+        let captured = captured.map(|(_, text)| Value::Text(Cow::Borrowed(*text)));
+        captured.or_else(|| Members::find(self.all.members, field)).map(Current::Value)
     }
 }
 
@@ -155,8 +163,8 @@ impl<'de> MapAccess<'de> for Present<'_, 'de> {
 
     fn next_key_seed<K: DeserializeSeed<'de>>(&mut self, seed: K) -> Result<Option<K::Value>, FieldError> {
         while let Some(field) = self.fields.next() {
-            if let Some(value) = self.value(field) {
-                self.current = Some((field, value));
+            if let Some(current) = self.current(field) {
+                self.current = Some((field, current));
                 return seed.deserialize((*field).into_deserializer()).map(Some);
             }
         }
@@ -164,8 +172,14 @@ impl<'de> MapAccess<'de> for Present<'_, 'de> {
     }
 
     fn next_value_seed<V: DeserializeSeed<'de>>(&mut self, seed: V) -> Result<V::Value, FieldError> {
-        let (field, value) = self.current.take().ok_or_else(|| FieldError::detail("a value without a name"))?;
-        seed.deserialize(value).map_err(|error| error.at(field))
+        let (field, current) = self.current.take().ok_or_else(|| FieldError::detail("a value without a name"))?;
+        match current {
+            Current::Value(value) => seed.deserialize(value).map_err(|error| error.at(field)),
+            Current::Group => {
+                let Fields { captures, members, known } = &mut self.all;
+                seed.deserialize(Fields { captures: *captures, members: *members, known: &mut **known })
+            }
+        }
     }
 }
 
@@ -369,7 +383,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
         visitor: V,
     ) -> Result<V::Value, FieldError> {
         let members = self.members()?;
-        Fields { captures: &[], members: members.as_slice(), known: &mut &[][..] }
+        Fields { captures: &[], members: members.as_slice(), known: &mut Vec::new() }
             .deserialize_struct(name, fields, visitor)
     }
 

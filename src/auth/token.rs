@@ -2,7 +2,6 @@
 //!
 //! Knows what a caller may ask for; how tokens are kept is `access::tokens`' business.
 
-use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -108,7 +107,7 @@ impl Endpoint for CreateToken {
         let record = self.record(parent, policies, &life, ttl, call);
         let token = if self.id.is_empty() { new_token() } else { Token::new(self.id) };
         let caller = on.tokens.create(&call.view()?, &token, record)?;
-        let mut reply = login(token, &caller, call.now);
+        let mut reply = Reply::login(caller.login(token, call.now));
         reply.warnings = warnings;
         Ok(reply)
     }
@@ -210,6 +209,7 @@ impl CreateToken {
             renewed_ns: None,
             parent: (!self.no_parent).then_some(parent.id),
             parent_accessor: (!self.no_parent).then(|| parent.record.accessor.clone()),
+            ..TokenRecord::root("", "", call.now)
         }
     }
 }
@@ -300,11 +300,8 @@ impl Endpoint for RenewSelf {
         let expires = self.expiry(record, on, call.now);
         on.tokens.renew(&call.view()?, caller, expires, call.now)?;
         let token = Token::new(call.request.token.as_ref().ok_or(Error::Unauthenticated)?.expose());
-        let mut reply = login(token, caller, call.now);
-        if let Some(login) = &mut reply.login {
-            login.ttl = Duration::try_from(expires.duration_since(call.now)).unwrap_or_default();
-        }
-        Ok(reply)
+        let ttl = Duration::try_from(expires.duration_since(call.now)).unwrap_or_default();
+        Ok(Reply::login(Login { ttl, ..caller.login(token, call.now) }))
     }
 }
 
@@ -334,20 +331,6 @@ impl Endpoint for RevokeSelf {
         on.tokens.revoke(&call.view()?, call.admitted.known_caller()?)?;
         Ok(Reply::nothing())
     }
-}
-
-fn login(token: Token, caller: &Caller, now: Timestamp) -> Reply {
-    let record = &caller.record;
-    Reply::login(Login {
-        token,
-        accessor: record.accessor.clone(),
-        policies: record.policies.clone(),
-        metadata: record.metadata.clone().map(BTreeMap::from_iter),
-        ttl: record.ttl_left(now),
-        renewable: record.renewable,
-        orphan: record.parent.is_none(),
-        num_uses: 0,
-    })
 }
 
 fn later(time: Timestamp, by: Duration) -> Timestamp {

@@ -7,7 +7,7 @@ use std::sync::Arc;
 use uuid::Uuid;
 
 use super::Settings;
-use super::mounts::{MountEntry, unknown_kind};
+use super::mounts::{AUTH_PREFIX, MountEntry, unknown_kind};
 use crate::api::Error;
 use crate::engine::{Backend, Engine, Rows, Served};
 use crate::secrets::kv::{Kv1, Kv2, SecretCache};
@@ -37,6 +37,9 @@ impl Engines {
 
     /// Opens the engine of a mount.
     pub(super) fn open(&self, entry: &MountEntry) -> Result<(&'static str, Box<dyn Backend>), Error> {
+        if entry.path.starts_with(AUTH_PREFIX) {
+            return Self::open_login(entry);
+        }
         let options = entry.tune.options.as_ref();
         let version = options.and_then(|options| options.get("version")).map_or("", String::as_str);
         let kind = match entry.kind.as_str() {
@@ -50,6 +53,11 @@ impl Engines {
             "2" => Ok((kind, self.kv2(entry))),
             _ => Err(Error::invalid(format!("nil backend of type {kind:?} returned from factory"))),
         }
+    }
+
+    /// Opens the login method of a mount.
+    fn open_login(entry: &MountEntry) -> Result<(&'static str, Box<dyn Backend>), Error> {
+        Err(unknown_kind(&entry.kind))
     }
 
     /// Wipes what is in memory of a mount that is gone.

@@ -12,18 +12,20 @@ use crate::api::route::{Access, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Backend, Call, Engine, Rows, Served, Target};
+use crate::engine::{Backend, Call, Engine, Logins, Rows, Served, Target};
 use crate::storage::{Durable, Seq};
 
 pub mod catalog;
 mod engines;
 pub mod fixed;
 mod lifecycle;
+mod logins;
 pub mod mounts;
 pub mod seal;
 pub(crate) mod wrapping;
 
 pub use lifecycle::SealState;
+use logins::LoginDesk;
 use mounts::{Mount, Mounts};
 
 /// One server's state, whatever its seal.
@@ -142,7 +144,7 @@ impl Core {
         manner.shape = target.row.shape;
         let admitted = gate::admit_anyone(target.row.access)?;
         let (mount, now) = (place.mount_path(), self.clock.now());
-        let call = Call { request, mount, captures: target.captures, admitted, now, view: None };
+        let call = Call { request, mount, captures: target.captures, admitted, now, view: None, logins: None };
         place.backend().run(target.route, &call).map(Some)
     }
 
@@ -185,7 +187,9 @@ impl Core {
         }
         manner.mount_type = place.mount_type();
         let view = Some(place.view(active, horizon));
-        let call = Call { request, mount: place.mount_path(), captures: target.captures, admitted, now, view };
+        let desk = LoginDesk { active, settings: &self.settings, horizon };
+        let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
+        let call = Call { request, mount, captures, admitted, now, view, logins };
         let reply = place.backend().run(target.route, &call)?;
         active.deliver(&call, reply, *manner, horizon).map(Some)
     }
@@ -200,7 +204,7 @@ impl Core {
         if let Err(error) = cubbyhole::purge_ended(&active.platform.view(&horizon)) {
             tracing::error!(%error, "records of tokens that ended could not be deleted; it will be tried again");
         }
-        for mount in active.mounts.secrets() {
+        for mount in active.mounts.all() {
             let horizon = Horizon::default();
             if let Err(error) = mount.backend.tick(&mount.scope.view(&horizon), self.clock.now()) {
                 tracing::error!(mount = mount.entry.path, %error, "the regular work of a mount failed; it will be tried again");

@@ -15,7 +15,7 @@ use super::engines::Engines;
 use super::fixed::{self, Fixed};
 use super::{Active, Settings, new_uuid};
 use crate::access::Tokens;
-use crate::api::Error;
+use crate::api::{Error, TokenKind};
 use crate::barrier::{Horizon, Scope, Stored, Unsealed, View};
 use crate::crypto::random::Random;
 use crate::engine::Backend;
@@ -64,6 +64,9 @@ pub struct Tune {
     pub audit_non_hmac_response_keys: Vec<String>,
     pub passthrough_request_headers: Vec<String>,
     pub allowed_response_headers: Vec<String>,
+    /// Of login methods: which type their tokens are.
+    #[serde(default)]
+    pub token_kind: TokenKind,
 }
 
 /// A mount that went from one path to another.
@@ -128,6 +131,11 @@ impl Mounts {
     /// The mount at exactly this path.
     pub fn at(&self, path: &str) -> Option<Arc<Mount>> {
         self.by_path.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
+    }
+
+    /// All mounts, by path.
+    pub fn all(&self) -> Vec<Arc<Mount>> {
+        self.by_path.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
     }
 
     /// All mounts of secrets engines, by path. What begins with `auth/` is a login method.

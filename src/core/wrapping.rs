@@ -202,11 +202,15 @@ mod tests {
             token: Token::new("hvs.inner"),
             accessor: "a".to_owned(),
             policies: Vec::new(),
+            identity_policies: Vec::new(),
+            entity_id: String::new(),
+            batch: false,
             metadata: None,
             ttl: Duration::from_mins(1),
             renewable: true,
             orphan: false,
             num_uses: 0,
+            mfa_requirement: None,
         };
         check(&Reply::login(login).lease(7), "null", "null", false);
     }

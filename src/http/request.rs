@@ -38,6 +38,7 @@ pub(super) struct Head {
     path: String,
     token: Option<Token>,
     wrap_ttl: Option<Duration>,
+    mfa: Vec<String>,
     /// Parameters of an operation that takes no body.
     query: Vec<(String, String)>,
     /// The body says that it is a form.
@@ -63,6 +64,7 @@ impl Head {
             path,
             token: token(&parts.headers)?,
             wrap_ttl: wrap_ttl(&parts.headers)?,
+            mfa: mfa(&parts.headers)?,
             query: query.pairs,
             form: media_type(&parts.headers).is_some_and(|kind| kind.eq_ignore_ascii_case(FORM)),
         })
@@ -83,8 +85,8 @@ impl Head {
         } else {
             Params::Json(text)
         };
-        let Self { op, help, path, token, wrap_ttl, .. } = self;
-        Ok(Request { id, op, help, path, token, params, wrap_ttl, remote })
+        let Self { op, help, path, token, wrap_ttl, mfa, .. } = self;
+        Ok(Request { id, op, help, path, token, params, wrap_ttl, mfa, remote, certificates: None })
     }
 }
 
@@ -188,6 +190,10 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     Ok(Some(ttl).filter(|ttl| !ttl.is_zero()))
 }
 
+fn mfa(headers: &HeaderMap) -> Result<Vec<String>, Error> {
+    headers.get_all(&X_VAULT_MFA).iter().map(|value| text(value).map(str::to_owned)).collect()
+}
+
 fn expect_merge_patch(headers: &HeaderMap) -> Result<(), Error> {
     match media_type(headers) {
         None | Some("") => Err(Error::invalid("mime: no media type")),
@@ -209,6 +215,7 @@ fn text(value: &HeaderValue) -> Result<&str, Error> {
 }
 
 static X_VAULT_TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
+static X_VAULT_MFA: HeaderName = HeaderName::from_static("x-vault-mfa");
 static X_VAULT_WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 const BEARER: &str = "Bearer ";
 const FORM: &str = "application/x-www-form-urlencoded";
@@ -249,6 +256,9 @@ mod tests {
         }
         if let Some(token) = &request.token {
             shown += &format!(" token={}", token.expose());
+        }
+        for factor in &request.mfa {
+            shown += &format!(" mfa={factor}");
         }
         if let Some(ttl) = request.wrap_ttl {
             shown += &format!(" wrap={}", ttl.as_secs());
@@ -328,6 +338,7 @@ mod tests {
             ("X-Vault-Token: |Authorization: Bearer t", "read a token=t"),
             ("X-Vault-Token: s|Authorization: Bearer t", "read a token=s"),
             ("X-Vault-Token: Bearer t", "read a token=Bearer t"),
+            ("X-Vault-MFA: m:123456|X-Vault-MFA: n", "read a mfa=m:123456 mfa=n"),
             ("X-Vault-Token: ü", "! bad request"),
             ("X-Vault-Namespace: root|X-Vault-Request: true|Accept: text/html", "read a"),
         ] {

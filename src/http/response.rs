@@ -351,18 +351,22 @@ mod tests {
             token: Token::new("hvs.\"<\u{1}"),
             accessor: "a".into(),
             policies: vec!["default".into(), "<p>".into()],
+            identity_policies: vec!["<p>".into(), "id".into()],
+            entity_id: "e".to_owned(),
+            batch: false,
             metadata: Some([("user\u{1}".to_owned(), "b".to_owned())].into()),
             ttl: Duration::from_mins(1),
             renewable: true,
             orphan: false,
             num_uses: 3,
+            mfa_requirement: None,
         };
         let (status, body) = shown(replied(Reply::login(login()), Shape::Enveloped)).await;
         let body: serde_json::Value = serde_json::from_str(&body).unwrap();
         let expected = serde_json::json!({
-            "client_token": "hvs.\"<\u{1}", "accessor": "a", "policies": ["default", "<p>"],
-            "token_policies": ["default", "<p>"], "metadata": {"user\u{1}": "b"}, "lease_duration": 60,
-            "renewable": true, "entity_id": "", "token_type": "service", "orphan": false, "mfa_requirement": null,
+            "client_token": "hvs.\"<\u{1}", "accessor": "a", "policies": ["<p>", "default", "id"],
+            "token_policies": ["default", "<p>"], "identity_policies": ["<p>", "id"], "metadata": {"user\u{1}": "b"}, "lease_duration": 60,
+            "renewable": true, "entity_id": "e", "token_type": "service", "orphan": false, "mfa_requirement": null,
             "num_uses": 3,
         });
         assert_eq!((status, &body["auth"], &body["data"]), (200, &expected, &serde_json::Value::Null));

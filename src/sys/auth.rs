@@ -1,14 +1,15 @@
-//! `sys/auth`: list, read and tune login methods. Those of tokens are there always; others cannot be enabled yet.
+//! `sys/auth`: enable, list, read, tune and disable login methods. That of tokens is there always.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::describe;
-use super::mounts::{engine_type, slashed};
-use super::tune::{ReadTune, TuneMount};
+use super::mounts::{engine_type, refuse_contradiction, slashed};
+use super::tune::{Config, ReadTune, TuneMount};
+use crate::api::fields::TextMap;
 use crate::api::{Error, Reply};
 use crate::core::Core;
-use crate::core::mounts::{AUTH_PREFIX, Tune, unknown_kind};
+use crate::core::mounts::{AUTH_PREFIX, MountEntry, Tune};
 use crate::engine::{Call, Endpoint};
 
 /// Lists all login methods by their path.
@@ -47,7 +48,7 @@ impl Endpoint for ReadLogin {
     }
 }
 
-/// Enables a login method. There is none yet that can be.
+/// Enables a login method.
 #[derive(Deserialize, JsonSchema)]
 pub struct EnableLogin {
     /// Where to enable it, without `auth/`.
@@ -55,6 +56,24 @@ pub struct EnableLogin {
     /// Type of the login method.
     #[serde(default, rename = "type")]
     kind: String,
+    /// What people read about the mount.
+    #[serde(default)]
+    description: String,
+    /// Settings as `tune` takes them.
+    #[serde(default)]
+    config: Config,
+    /// Options of the login method.
+    #[serde(default)]
+    options: Option<TextMap>,
+    /// The mount is not replicated; told back, without effect on a single server.
+    #[serde(default)]
+    local: bool,
+    /// Asks for wrapping by the seal; told back.
+    #[serde(default)]
+    seal_wrap: bool,
+    /// Asks for another source of entropy; told back.
+    #[serde(default)]
+    external_entropy_access: bool,
     /// The type, where `type` is `plugin`.
     #[serde(default)]
     plugin_name: String,
@@ -63,16 +82,26 @@ pub struct EnableLogin {
 impl Endpoint for EnableLogin {
     type On = Core;
 
-    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let path = slashed(&self.path);
-        let kind = engine_type(self.kind, self.plugin_name, &mut Tune::default())?;
+        refuse_contradiction(&self.config, &core.settings)?;
+        let mut tune = Tune { description: self.description, ..Tune::default() };
+        tune.options = self.options.map(|options| options.0).filter(|options| !options.is_empty());
+        let kind = engine_type(self.kind, self.plugin_name, &mut tune)?;
+        self.config.apply(&mut tune)?;
         if kind == "token" {
             return Err(Error::invalid("token credential backend cannot be instantiated"));
         }
-        if core.unsealed()?.mounts.at(&format!("{AUTH_PREFIX}{path}")).is_some() {
+        let active = core.unsealed()?;
+        if active.mounts.at(&format!("{AUTH_PREFIX}{path}")).is_some() {
             return Err(Error::invalid(format!("path is already in use at {path}")));
         }
-        Err(unknown_kind(&kind))
+        let mut entry = MountEntry::new(format!("{AUTH_PREFIX}{path}"), kind, tune);
+        entry.local = self.local;
+        entry.seal_wrap = self.seal_wrap;
+        entry.external_entropy_access = self.external_entropy_access;
+        active.mounts.enable(&active, &call.view()?, entry)?;
+        Ok(Reply::nothing())
     }
 }
 
@@ -86,10 +115,12 @@ pub struct DisableLogin {
 impl Endpoint for DisableLogin {
     type On = Core;
 
-    fn run(self, _: &Core, _: &Call<'_>) -> Result<Reply, Error> {
-        if slashed(&self.path) == "token/" {
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let path = slashed(&self.path);
+        if path == "token/" {
             return Err(Error::invalid("token credential backend cannot be disabled"));
         }
+        core.unsealed()?.mounts.disable(&call.view()?, &format!("{AUTH_PREFIX}{path}"))?;
         Ok(Reply::nothing())
     }
 }

@@ -123,7 +123,7 @@ pub(super) fn engine_type(kind: String, plugin_name: String, tune: &mut Tune) ->
     Ok(kind)
 }
 
-fn refuse_contradiction(config: &Config, system: &Settings) -> Result<(), Error> {
+pub(super) fn refuse_contradiction(config: &Config, system: &Settings) -> Result<(), Error> {
     let ttl = |what: &str, ttl: &Option<super::tune::LeaseTtl>| {
         let Some(ttl) = ttl else { return Ok(0) };
         let seconds = ttl.seconds();

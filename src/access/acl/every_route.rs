@@ -1,17 +1,14 @@
 //! Regression R05: an endpoint asked for the capability of another operation, so that who might encrypt might also rotate.
 //! Every row of transit, with every capability.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::Arc;
-
-use uuid::Uuid;
 
 use super::{Acl, Capabilities};
 use crate::access::gate::{self, Ask};
 use crate::access::policy::{Grant, Pattern, Rule};
 use crate::access::tokens::TokenRecord;
 use crate::api::route::Row;
-use crate::api::{Error, Op, Params, Request, RequestId, Token};
+use crate::api::{Error, Op, Params, Request, Token};
 use crate::barrier::{Horizon, Sealed};
 use crate::clock::{Clock, Timestamp};
 use crate::core::seal::UnsealKey;
@@ -42,14 +39,9 @@ impl Bench {
         core.dev_root_token(Some("root")).unwrap();
         for (path, body) in [("sys/mounts/transit", r#"{"type":"transit"}"#), ("transit/keys/k", "{}")] {
             let request = Request {
-                id: RequestId(Uuid::nil()),
-                op: Op::Write,
-                help: false,
-                path: path.to_owned(),
                 token: Some(Token::new("root")),
                 params: Params::Json(body.as_bytes().to_vec().into()),
-                wrap_ttl: None,
-                remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+                ..Request::new(Op::Write, path)
             };
             assert!(core.handle(&request, Thread::Worker).unwrap().outcome.is_ok(), "{path}");
         }

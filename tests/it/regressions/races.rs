@@ -1,13 +1,12 @@
 //! R03: a key that was deleted, or may not be used any more, served from a cache. Asks the core itself, from many threads.
 
-use std::net::{IpAddr, Ipv4Addr};
 use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex};
 use std::thread;
 
 use serde_json::{Value, json};
 
-use coffer::api::{Data, Op, Params, Request, RequestId, Token};
+use coffer::api::{Data, Op, Params, Request, Token};
 use coffer::core::{Core, Thread};
 
 use super::recorded_keys;
@@ -173,14 +172,9 @@ fn answer(core: &Arc<Core>, op: Op, path: &str, body: &Value) -> Option<Value> {
 
 fn request(op: Op, path: &str, body: &Value) -> Request {
     Request {
-        id: RequestId(uuid::Uuid::nil()),
-        op,
-        help: false,
-        path: path.to_owned(),
         token: Some(Token::new(ROOT)),
         params: if op == Op::Write { Params::Json(body.to_string().into_bytes().into()) } else { Params::None },
-        wrap_ttl: None,
-        remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+        ..Request::new(op, path)
     }
 }
 
