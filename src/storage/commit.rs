@@ -1,16 +1,18 @@
 //! What the embedded engines share: the gate that orders commits and checks their expectations, and the one thread that
-//! makes them durable. Knows no file format; an engine supplies reads, `apply` and `flush`.
+//! brings them to the engine, many at a time, and makes them durable. Knows no file format; an engine supplies reads,
+//! `apply` and `flush`.
 
 use std::fmt::Display;
 use std::io::Write;
 use std::panic::{AssertUnwindSafe, catch_unwind};
-use std::sync::atomic::{AtomicBool, AtomicU64, Ordering};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LockResult, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
 use std::{io, process};
 
 use super::batch::{Changes, Expectation};
 use super::durable::Progress;
+use super::unsettled::Unsettled;
 use super::walk::Walks;
 use super::{Batch, Durable, Error, Listing, Read, Seq, Store, Visit, sabotage};
 
@@ -22,7 +24,7 @@ pub(super) trait Raw: Send + Sync + 'static {
     fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Vec<u8>>, Error>;
 
     /// Applies all changes so that a crash keeps all of them or none, and readers see each of them when it returns.
-    fn apply(&self, changes: Changes) -> Result<(), Error>;
+    fn apply(&self, changes: &Changes) -> Result<(), Error>;
 
     /// Makes everything that was applied before the call survive a power cut.
     fn flush(&self) -> Result<(), Error>;
@@ -40,9 +42,9 @@ struct Shared<E> {
     engine: E,
     /// One writer at a time, in the order of their arrival; it also holds what the walks need of each commit.
     writer: Mutex<Walks>,
-    /// Held while the engine applies, so that whoever reads more than one key sees a batch whole or not at all.
+    unsettled: Unsettled,
+    /// Held while the engine applies, so that whoever reads more than one key sees commits whole or not at all.
     applying: RwLock<()>,
-    applied: AtomicU64,
     progress: Arc<Progress>,
     stop: AtomicBool,
 }
@@ -52,8 +54,8 @@ impl<E: Raw> Committed<E> {
         let shared = Arc::new(Shared {
             engine,
             writer: Mutex::default(),
+            unsettled: Unsettled::default(),
             applying: RwLock::default(),
-            applied: AtomicU64::default(),
             progress: Arc::default(),
             stop: AtomicBool::default(),
         });
@@ -79,38 +81,35 @@ impl<E: Raw> Committed<E> {
 
 impl<E: Raw> Store for Committed<E> {
     fn get(&self, key: &[u8]) -> Result<Read, Error> {
-        let value = self.shared.engine.get(key)?;
-        Ok(Read { value, seq: self.shared.progress.pending(key) })
+        self.shared.read(key)
     }
 
     fn list(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Listing, Error> {
+        let Shared { engine, unsettled, applying, progress, .. } = &*self.shared;
         let keys = {
-            let _whole_batches = held(self.shared.applying.read());
-            self.shared.engine.keys(prefix, after, limit)?
+            let _whole_commits = held(applying.read());
+            unsettled.keys(prefix, after, limit, |limit| engine.keys(prefix, after, limit))?
         };
-        Ok(Listing { keys, seq: self.shared.progress.youngest() })
+        Ok(Listing { keys, seq: progress.youngest() })
     }
 
     fn commit(&self, batch: Batch) -> Result<Seq, Error> {
         batch.check_sizes()?;
-        let Shared { engine, writer, applying, applied, progress, .. } = &*self.shared;
+        let Shared { writer, unsettled, progress, .. } = &*self.shared;
+        if unsettled.is_full() {
+            Durable::new(progress, progress.youngest()).wait();
+        }
         let mut walks = held(writer.lock());
         for Expectation { key, value } in batch.expectations {
-            if engine.get(&key)? != value {
+            if self.shared.read(&key)?.value != value {
                 return Err(Error::Conflict);
             }
         }
         if batch.changes.is_empty() {
             return Ok(progress.youngest());
         }
-        walks.keep_before(&batch.changes, |key| engine.get(key))?;
-        let seq = progress.begin(batch.changes.keys());
-        {
-            let _alone = held(applying.write());
-            // After a failed apply nobody knows what readers see and what the next flush would make durable.
-            or_die("a write failed half-way", || engine.apply(batch.changes));
-        }
-        applied.store(seq.0, Ordering::Release);
+        walks.keep_before(&batch.changes, |key| Ok(self.shared.read(key)?.value))?;
+        let seq = unsettled.add(batch.changes, || progress.begin());
         drop(walks);
         self.wake_flusher();
         Ok(seq)
@@ -146,10 +145,18 @@ impl<E: Raw> Drop for Committed<E> {
 }
 
 impl<E: Raw> Shared<E> {
+    fn read(&self, key: &[u8]) -> Result<Read, Error> {
+        if let Some(read) = self.unsettled.get(key) {
+            return Ok(read);
+        }
+        let value = self.engine.get(key)?;
+        Ok(Read { value, seq: self.unsettled.seq(key) })
+    }
+
     fn flush_until_stopped(&self) {
         loop {
             let stop = self.stop.load(Ordering::Acquire);
-            if !self.progress.is_durable(self.applied()) {
+            if self.progress.youngest() != Seq::SETTLED {
                 // Queueing once lets the writers that came before into this flush instead of the next one.
                 drop(held(self.writer.lock()));
                 self.flush();
@@ -162,13 +169,15 @@ impl<E: Raw> Shared<E> {
     }
 
     fn flush(&self) {
-        let seq = self.applied();
+        let load = self.unsettled.take();
+        {
+            let _alone = held(self.applying.write());
+            // After a failed apply nobody knows what readers see and what the next flush would make durable.
+            or_die("a write failed half-way", || self.engine.apply(&load.changes));
+        }
         or_die("the disk did not take a flush", || self.engine.flush());
-        self.progress.publish(seq);
-    }
-
-    fn applied(&self) -> Seq {
-        Seq(self.applied.load(Ordering::Acquire))
+        self.unsettled.settle();
+        self.progress.publish(load.seq);
     }
 }
 

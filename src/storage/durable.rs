@@ -6,8 +6,6 @@ use std::sync::{Arc, Mutex};
 use std::task::{Context, Poll, Wake, Waker};
 use std::thread::{self, Thread};
 
-use dashmap::DashMap;
-
 use super::Seq;
 use super::commit::held;
 
@@ -57,33 +55,18 @@ impl Wake for Unpark {
     }
 }
 
-/// How far commits have come: begun, then applied, then durable.
+/// How far commits have come: begun, then durable.
 #[derive(Default)]
 pub(super) struct Progress {
     begun: AtomicU64,
     durable: AtomicU64,
-    /// The youngest commit of each key that was not durable when last looked at.
-    pending: DashMap<Vec<u8>, Seq>,
     waiting: Mutex<Vec<(Seq, Waker)>>,
 }
 
 impl Progress {
-    /// Numbers a commit. Called by one thread at a time, before the commit is applied, so that no reader can see a value that looks durable and is not.
-    pub(super) fn begin<'k>(&self, keys: impl Iterator<Item = &'k Vec<u8>>) -> Seq {
-        let seq = Seq(self.begun.load(Ordering::Relaxed) + 1);
-        for key in keys {
-            self.pending.insert(key.clone(), seq);
-        }
-        self.begun.store(seq.0, Ordering::Release);
-        seq
-    }
-
-    /// What must be durable before anyone is told what `key` holds. Called after the read.
-    pub(super) fn pending(&self, key: &[u8]) -> Seq {
-        if self.youngest() == Seq::SETTLED {
-            return Seq::SETTLED; // A quiet store takes no lock here.
-        }
-        self.pending.get(key).map_or(Seq::SETTLED, |seq| *seq)
+    /// Numbers a commit. Called by one thread at a time, before anyone can see the commit.
+    pub(super) fn begin(&self) -> Seq {
+        Seq(self.begun.fetch_add(1, Ordering::AcqRel) + 1)
     }
 
     /// The youngest commit, if it is not durable yet.
@@ -96,10 +79,9 @@ impl Progress {
         self.durable.load(Ordering::Acquire) >= seq.0
     }
 
-    /// Everything up to `seq` is durable: forgets those commits and wakes who waited for them.
+    /// Everything up to `seq` is durable: wakes who waited for it.
     pub(super) fn publish(&self, seq: Seq) {
         self.durable.store(seq.0, Ordering::Release);
-        self.pending.retain(|_, pending| *pending > seq);
         let ready: Vec<_> = held(self.waiting.lock()).extract_if(.., |(waited, _)| *waited <= seq).collect();
         for (_, waker) in ready {
             waker.wake();

@@ -17,6 +17,7 @@ mod sabotage;
 mod sled;
 #[cfg(test)]
 mod tests;
+mod unsettled;
 mod walk;
 
 use std::fmt;

@@ -29,12 +29,12 @@ impl Redb {
             .and_then(|file| Builder::new().set_cache_size(CACHE_BYTES_MAX).create_with_backend(file))
             .map_err(|error| directory.damaged(error.to_string()))?;
         let redb = Self { database, directory };
-        redb.write(Durability::Immediate, Changes::new())?;
+        redb.write(Durability::Immediate, &Changes::new())?;
         redb.directory.opened()?;
         Ok(redb)
     }
 
-    fn write(&self, durability: Durability, changes: Changes) -> Result<(), Error> {
+    fn write(&self, durability: Durability, changes: &Changes) -> Result<(), Error> {
         let mut transaction = self.database.begin_write().map_err(failed)?;
         transaction.set_durability(durability).map_err(failed)?;
         {
@@ -66,13 +66,13 @@ impl Raw for Redb {
         keys.take_while(|key| key.as_ref().map_or(true, |key| key.starts_with(prefix))).take(limit).collect()
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), Error> {
+    fn apply(&self, changes: &Changes) -> Result<(), Error> {
         self.write(Durability::None, changes)
     }
 
     fn flush(&self) -> Result<(), Error> {
         let durability = if sabotage::asked("no-fdatasync") { Durability::None } else { Durability::Immediate };
-        self.write(durability, Changes::new())
+        self.write(durability, &Changes::new())
     }
 
     fn size_on_disk(&self) -> Result<u64, Error> {

@@ -83,13 +83,13 @@ impl Sled {
     }
 
     /// Everything that changes in the tree when `key` is set to `value`, or deleted.
-    fn stage(&self, writes: &mut Writes, key: &[u8], value: Option<Vec<u8>>) -> Result<(), Error> {
+    fn stage(&self, writes: &mut Writes, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
         let head_key = head_key(key);
         // A damaged head names no pieces; writing over it is how it is repaired.
         let old_pieces = self.read(&head_key)?.map_or(0, |old| Head::parse(&old).map_or(0, Head::pieces));
         let mut new_pieces = 0;
         if let Some(value) = value {
-            let (head, pieces) = cut(&value, self.stamp.fetch_add(1, Ordering::Relaxed));
+            let (head, pieces) = cut(value, self.stamp.fetch_add(1, Ordering::Relaxed));
             writes.push((head_key, Some(head)));
             for (index, piece) in (0..).zip(pieces) {
                 writes.push((piece_key(key, index), Some(piece)));
@@ -169,10 +169,10 @@ impl Raw for Sled {
         within.take(limit).map(|key| key.map(|key| key_of(&key).to_vec()).map_err(failed)).collect()
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), Error> {
+    fn apply(&self, changes: &Changes) -> Result<(), Error> {
         let mut writes = Writes::with_capacity(changes.len());
         for (key, value) in changes {
-            self.stage(&mut writes, &key, value)?;
+            self.stage(&mut writes, key, value.as_deref())?;
         }
         // A batch costs a log buffer of its own; a single write is atomic without it.
         if let [_] = writes.as_slice() {

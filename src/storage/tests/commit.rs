@@ -147,13 +147,13 @@ fn a_walk_begins_when_its_point_in_time_is_durable() {
 #[test]
 fn a_walk_that_writers_outrun_ends_with_an_error() {
     let (store, disk) = stub();
+    disk.finish_all();
     let huge = vec![0; 32 << 20];
     let count = u32::try_from(WALK_BYTES_MAX / huge.len()).unwrap() + 1;
     let keys: Vec<_> = (0..=count).map(|index| format!("{index}")).collect();
     for key in &keys {
         store.commit(Batch::new().put(key.as_str(), huge.clone())).unwrap();
     }
-    disk.finish_all();
     let mut first = true;
     let outcome = store.walk(&mut |_, _| {
         if std::mem::take(&mut first) {
@@ -310,15 +310,15 @@ impl Raw for Stub {
         Ok(keys.take(limit).cloned().collect())
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), Error> {
+    fn apply(&self, changes: &Changes) -> Result<(), Error> {
         let mut map = self.map.lock().unwrap();
         for (key, value) in changes {
             if key == BROKEN_KEY.as_bytes() {
                 return Err(Error::Engine("broken".into()));
             }
             match value {
-                Some(value) => map.insert(key, value),
-                None => map.remove(&key),
+                Some(value) => map.insert(key.clone(), value.clone()),
+                None => map.remove(key),
             };
         }
         Ok(())
@@ -352,7 +352,7 @@ impl<E: Raw> Raw for Counted<E> {
         self.0.keys(prefix, after, limit)
     }
 
-    fn apply(&self, changes: Changes) -> Result<(), Error> {
+    fn apply(&self, changes: &Changes) -> Result<(), Error> {
         self.0.apply(changes)
     }
 
