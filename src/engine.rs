@@ -97,6 +97,10 @@ pub const fn list<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
     Route::new::<Q>(Op::List, path)
 }
 
+pub const fn scan<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
+    Route::new::<Q>(Op::Scan, path)
+}
+
 pub const fn write<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
     Route::new::<Q>(Op::Write, path)
 }
@@ -206,6 +210,8 @@ impl<E: ?Sized + 'static> Rows<E> {
                 let row = self.route(route).map(|route| &route.row).ok_or(Error::UnsupportedPath)?;
                 Ok(Target { route, row, captures })
             }
+            // Vault does not know the method at all.
+            Match::NoOperation | Match::NoPath if op == Op::Scan => Err(Error::UnknownMethod),
             Match::NoOperation if self.is_bare(path) => Err(Error::UnknownMethod),
             Match::NoOperation => Err(Error::UnsupportedOperation),
             Match::NoPath => Err(Error::UnsupportedPath),

@@ -11,7 +11,7 @@ use super::policy::{Grant, Pattern, Rule};
 
 /// What a rule grants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
-pub struct Capabilities(u8);
+pub struct Capabilities(u16);
 
 impl Capabilities {
     pub const CREATE: Self = Self(1);
@@ -23,10 +23,11 @@ impl Capabilities {
     pub const SUDO: Self = Self(1 << 6);
     /// Nothing, whatever other rules for the same paths say.
     pub const DENY: Self = Self(1 << 7);
+    pub const SCAN: Self = Self(1 << 8);
 
     pub const NONE: Self = Self(0);
     /// All that can be granted.
-    pub const ALL: Self = Self(0x7f);
+    pub const ALL: Self = Self(0x17f);
     /// What the word `write` of the oldest policies stands for.
     pub const WRITE_OF_OLD: Self = Self(0x1f);
 
@@ -234,13 +235,14 @@ impl Grant {
 }
 
 /// Sorted.
-const NAMES: [(&str, Capabilities); 8] = [
+const NAMES: [(&str, Capabilities); 9] = [
     ("create", Capabilities::CREATE),
     ("delete", Capabilities::DELETE),
     ("deny", Capabilities::DENY),
     ("list", Capabilities::LIST),
     ("patch", Capabilities::PATCH),
     ("read", Capabilities::READ),
+    ("scan", Capabilities::SCAN),
     ("sudo", Capabilities::SUDO),
     ("update", Capabilities::UPDATE),
 ];

@@ -45,7 +45,7 @@ impl Conditions {
     pub fn are_met(&self, op: Op, params: &Params, wrap_ttl: Option<Duration>) -> bool {
         let long_enough = self.wrapping_ttl_min.is_none_or(|min| wrap_ttl.is_some_and(|ttl| ttl >= min));
         let short_enough = self.wrapping_ttl_max.is_none_or(|max| wrap_ttl.is_some_and(|ttl| ttl <= max));
-        long_enough && short_enough && (matches!(op, Op::List | Op::Delete) || self.are_met_by(params))
+        long_enough && short_enough && (op.is_of_folders() || op == Op::Delete || self.are_met_by(params))
     }
 
     /// Whoever sends what cannot be read is refused.

@@ -62,11 +62,12 @@ pub fn admit(
     if acl.is_root() {
         return Ok(admitted);
     }
-    let grant = if ask.op == Op::List { acl.grant_to_list(ask.path) } else { acl.grant(ask.path) };
+    let grant = if ask.op.is_of_folders() { acl.grant_to_list(ask.path) } else { acl.grant(ask.path) };
     let grant = grant.filter(|grant| !grant.capabilities.grants_nothing()).ok_or(Error::Denied)?;
     let needed = match ask.op {
         Op::Read => Capabilities::READ,
         Op::List => Capabilities::LIST,
+        Op::Scan => Capabilities::SCAN,
         Op::Patch => Capabilities::PATCH,
         Op::Delete => Capabilities::DELETE,
         Op::Write => match exists().transpose()? {
@@ -136,7 +137,7 @@ mod tests {
             check("default", Access::Token, op, "any/path", None, false);
             check("default", Access::Sudo, op, "cubbyhole/a", None, false);
             check("unknown", Access::Token, op, "cubbyhole/a", None, false);
-            check("default", Access::Token, op, "cubbyhole/a", None, op != Op::Patch);
+            check("default", Access::Token, op, "cubbyhole/a", None, !matches!(op, Op::Patch | Op::Scan));
             check("default", Access::Token, op, "auth/token/lookup-self", None, op == Op::Read);
             check("default", Access::Token, op, "auth/token/renew-self", None, op == Op::Write);
         }

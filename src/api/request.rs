@@ -14,19 +14,27 @@ use crate::crypto::wiped::Wiped;
 pub enum Op {
     Read,
     List,
+    /// A list of everything in a folder and in those below it; OpenBao has it, Vault does not.
+    Scan,
     Write,
     Patch,
     Delete,
 }
 
 impl Op {
-    pub const ALL: [Self; 5] = [Self::Read, Self::List, Self::Write, Self::Patch, Self::Delete];
+    pub const ALL: [Self; 6] = [Self::Read, Self::List, Self::Scan, Self::Write, Self::Patch, Self::Delete];
+
+    /// Whether it is about a folder, whose path ends in `/`.
+    pub fn is_of_folders(self) -> bool {
+        matches!(self, Self::List | Self::Scan)
+    }
 
     /// The word that route lists, metrics and logs use.
     pub fn name(self) -> &'static str {
         match self {
             Self::Read => "read",
             Self::List => "list",
+            Self::Scan => "scan",
             Self::Write => "write",
             Self::Patch => "patch",
             Self::Delete => "delete",
@@ -40,7 +48,7 @@ pub struct Request {
     pub op: Op,
     /// Asks for the description of the path, in place of the operation.
     pub help: bool,
-    /// Decoded path below `/v1/`; of a list request it ends in `/`.
+    /// Decoded path below `/v1/`; that of a folder ends in `/`.
     pub path: String,
     pub token: Option<Token>,
     pub params: Params,

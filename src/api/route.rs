@@ -124,9 +124,9 @@ impl Table {
     pub fn find<'p>(&self, op: Op, path: &'p str) -> Match<'p> {
         let head = path.split('/').next().unwrap_or_default();
         for entry in self.by_head.get(head).into_iter().flatten().chain(&self.headless) {
-            let lists = entry.rows.iter().any(|(op, _)| *op == Op::List);
+            let lists = entry.rows.iter().any(|(op, _)| op.is_of_folders());
             // What is behind the slash of a listed folder is not what is behind the path of a thing.
-            let slash_ends = lists && (op == Op::List || !entry.pattern.ends_in_rest());
+            let slash_ends = lists && (op.is_of_folders() || !entry.pattern.ends_in_rest());
             let Some(captures) = entry.pattern.captures(path, slash_ends) else { continue };
             let row = entry.rows.iter().find(|(row_op, _)| *row_op == op);
             return row.map_or(Match::NoOperation, |(_, index)| Match::Row(*index, captures));

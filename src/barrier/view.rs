@@ -90,8 +90,7 @@ impl<'a> View<'a> {
             self.horizon.note(listing.seq);
             let more = listing.keys.len() == page_len;
             for key in listing.keys {
-                let name = std::str::from_utf8(&key).ok().and_then(|key| key.strip_prefix(&prefix));
-                let name = name.ok_or_else(|| damaged(&prefix, "a name below it is no text"))?;
+                let name = name_below(&prefix, &key)?;
                 let name = name.split_inclusive('/').next().unwrap_or(name).to_owned();
                 from = if name.ends_with('/') { format!("{prefix}{name}\u{10FFFF}").into_bytes() } else { key };
                 if name != after && names.last() != Some(&name) {
@@ -103,6 +102,14 @@ impl<'a> View<'a> {
             }
         }
         Ok(names)
+    }
+
+    /// Names of all records below `prefix`, sorted: at most `limit`, those after `after`.
+    pub fn scan(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let prefix = self.key(prefix);
+        let listing = self.scope.store.list(prefix.as_bytes(), Some(format!("{prefix}{after}").as_bytes()), limit)?;
+        self.horizon.note(listing.seq);
+        listing.keys.iter().map(|key| name_below(&prefix, key).map(str::to_owned)).collect()
     }
 
     /// Deletes up to `limit` of the records whose paths begin with `prefix`. Returns whether there may be more.
@@ -130,6 +137,11 @@ impl<'a> View<'a> {
         key.push_str(path);
         key
     }
+}
+
+fn name_below<'k>(prefix: &str, key: &'k [u8]) -> Result<&'k str, Error> {
+    let name = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(prefix));
+    name.ok_or_else(|| damaged(prefix, "a name below it is no text"))
 }
 
 /// Several writes that become one commit.

@@ -123,7 +123,7 @@ fn operation(row: &Row) -> Value {
 
 fn method(op: Op) -> &'static str {
     match op {
-        Op::Read | Op::List => "get",
+        Op::Read | Op::List | Op::Scan => "get",
         Op::Write => "post",
         Op::Patch => "patch",
         Op::Delete => "delete",

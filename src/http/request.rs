@@ -51,12 +51,12 @@ impl Head {
         let query = Query::read(parts.uri.query())?;
         let op = op(&parts.method, &path, &query)?;
         match op {
-            Op::List if !path.ends_with('/') && !path.is_empty() => path.push('/'),
+            Op::List | Op::Scan if !path.ends_with('/') && !path.is_empty() => path.push('/'),
             Op::Write | Op::Patch if path.ends_with('/') => {
                 return Err(Error::invalid("cannot write to a path ending in '/'").into());
             }
             Op::Patch => expect_merge_patch(&parts.headers)?,
-            Op::Read | Op::List | Op::Write | Op::Delete => {}
+            Op::Read | Op::List | Op::Scan | Op::Write | Op::Delete => {}
         }
         Ok(Self {
             op,
@@ -100,10 +100,12 @@ fn with_query(refusal: Refusal, query: Option<&str>) -> Refusal {
 
 fn op(method: &Method, path: &str, query: &Query) -> Result<Op, Error> {
     match method.as_str() {
-        "GET" if query.list()? => Ok(Op::List),
+        "GET" if is_set(query.list.as_deref())? => Ok(Op::List),
+        "GET" if is_set(query.scan.as_deref())? => Ok(Op::Scan),
         "GET" | "HELP" => Ok(Op::Read),
         "HEAD" if path == "sys/health" => Ok(Op::Read),
         "LIST" => Ok(Op::List),
+        "SCAN" => Ok(Op::Scan),
         "POST" | "PUT" => Ok(Op::Write),
         "PATCH" => Ok(Op::Patch),
         "DELETE" => Ok(Op::Delete),
@@ -114,7 +116,7 @@ fn op(method: &Method, path: &str, query: &Query) -> Result<Op, Error> {
 fn takes_body(op: Op) -> bool {
     match op {
         Op::Write | Op::Patch => true,
-        Op::Read | Op::List | Op::Delete => false,
+        Op::Read | Op::List | Op::Scan | Op::Delete => false,
     }
 }
 
@@ -125,6 +127,7 @@ struct Query {
     /// The parameters of the endpoint.
     pairs: Vec<(String, String)>,
     list: Option<String>,
+    scan: Option<String>,
     help: bool,
 }
 
@@ -134,18 +137,19 @@ impl Query {
         for (name, value) in pairs(text.unwrap_or_default().as_bytes())? {
             match name.as_str() {
                 "list" => query.list = query.list.or(Some(value)),
+                "scan" => query.scan = query.scan.or(Some(value)),
                 "help" => query.help |= !value.is_empty(),
                 _ => query.pairs.push((name, value)),
             }
         }
         Ok(query)
     }
+}
 
-    fn list(&self) -> Result<bool, Error> {
-        match self.list.as_deref() {
-            None | Some("") => Ok(false),
-            Some(text) => go_bool(text).ok_or(Error::Unreadable),
-        }
+fn is_set(flag: Option<&str>) -> Result<bool, Error> {
+    match flag {
+        None | Some("") => Ok(false),
+        Some(text) => go_bool(text).ok_or(Error::Unreadable),
     }
 }
 
@@ -290,7 +294,7 @@ mod tests {
             ("HEAD /v1/sys/health", "read sys/health"),
             ("HEAD /v1/sys/mounts", "! method not allowed"),
             ("OPTIONS /v1/a", "! method not allowed"),
-            ("SCAN /v1/a", "! method not allowed"),
+            ("SCAN /v1/a", "scan a/"),
             ("TRACE /v1/a", "! method not allowed"),
             ("get /v1/a", "! method not allowed"),
             ("POST /v1/a/", "! cannot write to a path ending in '/'"),
@@ -312,6 +316,10 @@ mod tests {
             ("GET /v1/a?list=", "read a"),
             ("GET /v1/a?list=false&list=true", "read a"),
             ("GET /v1/a?list=yes", "! bad request"),
+            ("GET /v1/a?scan=true&x=y", "scan a/ x=y"),
+            ("GET /v1/a?list=true&scan=true", "list a/"),
+            ("GET /v1/a?scan=", "read a"),
+            ("GET /v1/a?scan=no", "! bad request"),
             ("LIST /v1/a?list=yes", "list a/"),
             ("DELETE /v1/a?versions=1&versions=2", "delete a versions=1 versions=2"),
             ("GET /v1/a?x=%C3%BC+%26", "read a x=ü &"),

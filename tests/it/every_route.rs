@@ -61,7 +61,7 @@ fn sample(mount: &str, row: &Row) -> Request {
     };
     let request = request(method(row.op), &format!("{mount}{path}"));
     match row.op {
-        Op::Read | Op::List | Op::Delete => request,
+        Op::Read | Op::List | Op::Scan | Op::Delete => request,
         Op::Write => request.json(&body),
         Op::Patch => request.header("Content-Type", "application/merge-patch+json").json(&body),
     }
@@ -84,6 +84,7 @@ fn method(op: Op) -> &'static str {
     match op {
         Op::Read => "GET",
         Op::List => "LIST",
+        Op::Scan => "SCAN",
         Op::Write => "POST",
         Op::Patch => "PATCH",
         Op::Delete => "DELETE",
@@ -172,7 +173,7 @@ fn every_row_is_described() {
         let described = help.lines().skip_while(|line| *line != format!("{} {}", row.op.name(), row.path)).nth(1);
         assert!(described.is_some_and(|text| text.trim().len() > 10), "help on {} {at} says {help}", row.op.name());
 
-        let verb = if row.op == Op::List { "get".to_owned() } else { method(row.op).to_ascii_lowercase() };
+        let verb = if row.op.is_of_folders() { "get".to_owned() } else { method(row.op).to_ascii_lowercase() };
         let documented = format!("/{}", at.replace(['.', '?'], ""));
         let operation = &openapi["paths"][&documented][&verb];
         assert!(operation["summary"].as_str().is_some_and(|text| text.len() > 10), "OpenAPI of {verb} {documented}");

@@ -80,6 +80,7 @@ fn needed(row: &Row, key: &str) -> Capabilities {
     match row.op {
         Op::Read => Capabilities::READ,
         Op::List => Capabilities::LIST,
+        Op::Scan => Capabilities::SCAN,
         Op::Delete => Capabilities::DELETE,
         Op::Write if row.path == "encrypt/{name}" && key != "k" => Capabilities::CREATE,
         Op::Write => Capabilities::UPDATE,

@@ -156,7 +156,7 @@ proptest! {
         // Each rule grants something else, as far as there are bits.
         let rules: Vec<Rule> = patterns.iter().enumerate().map(|(index, path)| {
             let mut rule = policy::parse(&format!("path {path:?} {{}}")).unwrap().remove(0);
-            rule.grant.capabilities = Capabilities(u8::try_from(index).unwrap());
+            rule.grant.capabilities = Capabilities(u16::try_from(index).unwrap());
             rule
         }).collect();
         let found = Acl::of(rules).grant(&path).map(|grant| patterns[usize::from(grant.capabilities.0)]);

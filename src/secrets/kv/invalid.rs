@@ -30,7 +30,7 @@ pub(super) fn reply(call: &Call<'_>) -> Reply {
     let command = match call.request.op {
         Op::Write => "put",
         Op::Read => "get",
-        Op::List => "list",
+        Op::List | Op::Scan => "list",
         Op::Patch => "patch",
         Op::Delete => "delete",
     };

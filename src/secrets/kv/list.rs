@@ -3,13 +3,12 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::store::{self, Places};
+use super::store::{self, Page, Places};
 use super::{Kv2, metadata};
-use crate::api::{Error, Reply};
-use crate::barrier::View;
+use crate::api::{Error, Op, Reply};
 use crate::engine::{Call, Endpoint};
 
-/// Lists the names of the secrets and folders in a folder.
+/// Lists the names of the secrets and folders in a folder; scanned, of all secrets below it.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct ListSecrets {
     /// The folder; absent, the whole mount.
@@ -22,7 +21,7 @@ pub(super) struct ListSecrets {
     limit: i64,
 }
 
-/// Lists the secrets and folders in a folder with the metadata of each secret.
+/// Lists the secrets and folders in a folder with the metadata of each secret; scanned, all secrets below it.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct ListDetailed {
     /// The folder; absent, the whole mount.
@@ -39,14 +38,14 @@ impl Endpoint for ListSecrets {
     type On = Kv2;
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
-        list(&call.view()?, &self.path, kv.places(), &self.after, self.limit)
+        list(call, &self.path, kv.places(), &self.after, self.limit)
     }
 }
 
 /// The names in a folder.
-pub(super) fn list(view: &View<'_>, path: &str, places: Places, after: &str, limit: i64) -> Result<Reply, Error> {
-    let limit = at_most(limit, LISTED_MAX);
-    let names = store::list(view, &folder(path), places, after, limit)?;
+pub(super) fn list(call: &Call<'_>, path: &str, places: Places, after: &str, limit: i64) -> Result<Reply, Error> {
+    let page = Page { after, limit: at_most(limit, LISTED_MAX), deep: call.request.op == Op::Scan };
+    let names = store::list(&call.view()?, &folder(path), places, &page)?;
     if names.is_empty() {
         return Err(Error::NotFound);
     }
@@ -61,8 +60,10 @@ impl Endpoint for ListDetailed {
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         let view = call.view()?;
-        let (folder, limit) = (folder(&self.path), at_most(self.limit, DETAILED_MAX));
-        let names = store::list(&view, &folder, kv.places(), &self.after, limit)?;
+        let limit = at_most(self.limit, DETAILED_MAX);
+        let page = Page { after: &self.after, limit, deep: call.request.op == Op::Scan };
+        let folder = folder(&self.path);
+        let names = store::list(&view, &folder, kv.places(), &page)?;
         if names.is_empty() {
             return Err(Error::NotFound);
         }

@@ -12,7 +12,7 @@ use uuid::Uuid;
 use crate::api::Error;
 use crate::barrier::View;
 use crate::clock::Timestamp;
-use crate::engine::{Engine, Route, delete, list, patch, read, upsert, write};
+use crate::engine::{Engine, Route, delete, list, patch, read, scan, upsert, write};
 use crate::secrets::cache::Cache;
 use entry::Entry;
 use secret::Secret;
@@ -67,11 +67,13 @@ const ROUTES: &[Route<Kv2>] = &[
     write::<versions::DestroyVersions>("destroy/{path..}"),
     read::<subkeys::ReadSubkeys>    ("subkeys/{path..}"),
     list::<list::ListSecrets>       ("metadata/{path?..}").slow(),
+    scan::<list::ListSecrets>       ("metadata/{path?..}").slow(),
     read::<metadata::ReadMetadata>  ("metadata/{path?..}"),
     upsert::<metadata::WriteMetadata>("metadata/{path?..}"),
     patch::<metadata::PatchMetadata>("metadata/{path?..}"),
     delete::<metadata::DeleteMetadata>("metadata/{path?..}"),
     list::<list::ListDetailed>      ("detailed-metadata/{path?..}").slow(),
+    scan::<list::ListDetailed>      ("detailed-metadata/{path?..}").slow(),
     read::<invalid::Invalid>        ("{path?..}"),
     list::<invalid::Invalid>        ("{path?..}"),
     write::<invalid::Invalid>       ("{path?..}"),

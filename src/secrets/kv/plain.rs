@@ -15,7 +15,7 @@ use crate::api::fields::Ttl;
 use crate::api::route::Captures;
 use crate::api::{Error, Reply, weak};
 use crate::barrier::View;
-use crate::engine::{Call, Endpoint, Engine, Route, Upsert, delete, list as lists, read, upsert};
+use crate::engine::{Call, Endpoint, Engine, Route, Upsert, delete, list as lists, read, scan, upsert};
 
 /// One mount of version 1.
 pub struct Kv1 {
@@ -28,6 +28,7 @@ pub struct Kv1 {
 #[rustfmt::skip]
 const ROUTES: &[Route<Kv1>] = &[
     lists::<ListPlain>              ("{path?..}").slow(),
+    scan::<ListPlain>               ("{path?..}").slow(),
     read::<ReadPlain>               ("{path?..}"),
     upsert::<WritePlain>            ("{path?..}"),
     delete::<DeletePlain>           ("{path?..}"),
@@ -54,7 +55,7 @@ impl Kv1 {
     }
 }
 
-/// Lists the names of the secrets and folders in a folder.
+/// Lists the names of the secrets and folders in a folder; scanned, of all secrets below it.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct ListPlain {
     /// The folder; absent, the whole mount.
@@ -92,7 +93,7 @@ impl Endpoint for ListPlain {
     type On = Kv1;
 
     fn run(self, _: &Kv1, call: &Call<'_>) -> Result<Reply, Error> {
-        list::list(&call.view()?, &self.path, Places::Plain, &self.after, self.limit)
+        list::list(call, &self.path, Places::Plain, &self.after, self.limit)
     }
 }
 

@@ -93,15 +93,20 @@ pub(super) fn version(view: &View<'_>, entry: &Entry, number: u64) -> Result<Opt
     Ok(view.get(&version_path(entry, number))?)
 }
 
-/// Names directly below a folder, which is empty or ends in `/`: at most `limit`, those after `after`.
-pub(super) fn list(
-    view: &View<'_>,
-    folder: &str,
-    places: Places,
-    after: &str,
-    limit: usize,
-) -> Result<Vec<String>, Error> {
-    let below = |prefix: &str| view.list(&format!("{prefix}{folder}"), after, limit);
+/// Which names of a folder are wanted: at most `limit`, those after `after`.
+pub(super) struct Page<'a> {
+    pub after: &'a str,
+    pub limit: usize,
+    /// Also those in the folders below, instead of these folders' own.
+    pub deep: bool,
+}
+
+/// Names in a folder, which is empty or ends in `/`.
+pub(super) fn list(view: &View<'_>, folder: &str, places: Places, page: &Page<'_>) -> Result<Vec<String>, Error> {
+    let below = |prefix: &str| {
+        let prefix = format!("{prefix}{folder}");
+        if page.deep { view.scan(&prefix, page.after, page.limit) } else { view.list(&prefix, page.after, page.limit) }
+    };
     let mut names = match places {
         Places::Entries => return Ok(below(ENTRIES)?),
         Places::Plain => return Ok(below(PLAIN)?),
@@ -111,7 +116,7 @@ pub(super) fn list(
     names.extend(below(ENTRIES)?);
     names.sort_unstable();
     names.dedup();
-    names.truncate(limit);
+    names.truncate(page.limit);
     Ok(names)
 }
 
@@ -401,9 +406,12 @@ mod tests {
             put(&view, path, r#"{"v":1}"#).unwrap();
         }
         write(&view, "b", Places::Both, "{}").unwrap();
-        assert_eq!(list(&view, "", Places::Both, "", 9).unwrap(), ["a", "a/", "b", "e/", "z"]);
-        assert_eq!(list(&view, "", Places::Both, "a", 2).unwrap(), ["a/", "b"]);
-        assert_eq!(list(&view, "a/", Places::Both, "", 9).unwrap(), ["b", "b/"]);
+        assert_eq!(
+            list(&view, "", Places::Both, &Page { after: "", limit: 9, deep: false }).unwrap(),
+            ["a", "a/", "b", "e/", "z"]
+        );
+        assert_eq!(list(&view, "", Places::Both, &Page { after: "a", limit: 2, deep: false }).unwrap(), ["a/", "b"]);
+        assert_eq!(list(&view, "a/", Places::Both, &Page { after: "", limit: 9, deep: false }).unwrap(), ["b", "b/"]);
         let mut converted = Vec::new();
         loop {
             let some = unconverted(&view, 2).unwrap();
@@ -418,7 +426,10 @@ mod tests {
         }
         converted.sort_unstable();
         assert_eq!(converted, paths);
-        assert_eq!(list(&view, "", Places::Entries, "", 9).unwrap(), ["a", "a/", "b", "e/", "z"]);
+        assert_eq!(
+            list(&view, "", Places::Entries, &Page { after: "", limit: 9, deep: false }).unwrap(),
+            ["a", "a/", "b", "e/", "z"]
+        );
     }
 
     #[test]

@@ -175,6 +175,7 @@ fn readable_paths(server: &TestServer, name: &str) -> Vec<(&'static str, String)
         let method = match row.op {
             Op::Read => "GET",
             Op::List => "LIST",
+            Op::Scan => "SCAN",
             Op::Write | Op::Patch | Op::Delete => continue,
         };
         let kinds = ["encryption-key", "signing-key", "hmac-key", "cmac-key", "public-key", "certificate-chain"];
