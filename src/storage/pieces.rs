@@ -23,7 +23,7 @@ pub(super) fn key_of(head_key: &[u8]) -> &[u8] {
 
 /// The key of a piece.
 pub(super) fn piece_key(key: &[u8], index: u32) -> Vec<u8> {
-    [b"p", key, &index.to_be_bytes()].concat()
+    [PIECES, key, &index.to_be_bytes()].concat()
 }
 
 /// A parsed value under a head key.
@@ -76,6 +76,8 @@ pub(super) fn torn() -> Error {
     Error::Corrupt { what: "a value is not in the form in which it was written".into() }
 }
 
+/// What the keys of all pieces begin with.
+pub(super) const PIECES: &[u8] = b"p";
 const SHORT: u8 = 0;
 const LONG: u8 = 1;
 /// Longest part of a value under one key of sled, in bytes; see the rules in `sled.rs`.

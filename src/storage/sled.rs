@@ -15,7 +15,7 @@ use std::io::{self, ErrorKind, Write};
 use std::ops::Bound;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::atomic::{AtomicU64, AtomicUsize, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicU64, AtomicUsize, Ordering};
 use std::thread;
 use std::time::Duration;
 
@@ -24,7 +24,7 @@ use super::commit::Raw;
 use super::directory::{Directory, make_private, sync};
 use super::error::on;
 use super::memory::first;
-use super::pieces::{Head, cut, head_key, key_of, part, piece_key, torn};
+use super::pieces::{Head, PIECES, cut, head_key, key_of, part, piece_key, torn};
 use super::{CACHE_BYTES_MAX, Error, sabotage};
 
 pub(super) struct Sled {
@@ -36,6 +36,8 @@ pub(super) struct Sled {
     blobs_seen: AtomicUsize,
     /// The stamp of the next long value; it starts anywhere.
     stamp: AtomicU64,
+    /// Whether there may be long values. While there are none, nobody looks for pieces of what is replaced.
+    has_pieces: AtomicBool,
     directory: Directory, // Last: the lock is held until sled has closed its files.
 }
 
@@ -63,7 +65,8 @@ impl Sled {
         let log = data.join("db");
         let log = File::open(&log).map_err(on("open", &log))?;
         let stamp = AtomicU64::new(RandomState::new().hash_one(std::process::id()));
-        Ok(Self { database, log, blobs, blobs_seen: AtomicUsize::new(0), stamp, directory })
+        let has_pieces = AtomicBool::new(database.scan_prefix(PIECES).next().transpose().map_err(failed)?.is_some());
+        Ok(Self { database, log, blobs, blobs_seen: AtomicUsize::new(0), stamp, has_pieces, directory })
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<::sled::IVec>, Error> {
@@ -82,11 +85,15 @@ impl Sled {
         Ok(Some(value))
     }
 
+    /// How many pieces a stored value has. A damaged head names none; writing over it is how it is repaired.
+    fn pieces(&self, head_key: &[u8]) -> Result<u32, Error> {
+        Ok(self.read(head_key)?.map_or(0, |head| Head::parse(&head).map_or(0, Head::pieces)))
+    }
+
     /// Everything that changes in the tree when `key` is set to `value`, or deleted.
     fn stage(&self, writes: &mut Writes, key: &[u8], value: Option<&[u8]>) -> Result<(), Error> {
         let head_key = head_key(key);
-        // A damaged head names no pieces; writing over it is how it is repaired.
-        let old_pieces = self.read(&head_key)?.map_or(0, |old| Head::parse(&old).map_or(0, Head::pieces));
+        let old_pieces = if self.has_pieces.load(Ordering::Relaxed) { self.pieces(&head_key)? } else { 0 };
         let mut new_pieces = 0;
         if let Some(value) = value {
             let (head, pieces) = cut(value, self.stamp.fetch_add(1, Ordering::Relaxed));
@@ -95,6 +102,7 @@ impl Sled {
                 writes.push((piece_key(key, index), Some(piece)));
                 new_pieces = index + 1;
             }
+            self.has_pieces.fetch_or(new_pieces > 0, Ordering::Relaxed);
         } else {
             writes.push((head_key, None));
         }
