@@ -48,6 +48,12 @@ pub trait Logins {
     /// Makes the token that a method grants, or asks for a second factor first.
     fn log_in(&self, call: &Call<'_>, grant: Grant) -> Result<Reply, Error>;
 
+    /// Refuses a guess at a name that is locked.
+    fn refuse_locked(&self, call: &Call<'_>, name: &str) -> Result<(), Error>;
+
+    /// Notes how a guess at a name went.
+    fn settle_guess(&self, call: &Call<'_>, name: &str, right: bool) -> Result<(), Error>;
+
     /// What the method says that once granted a token: see [`Engine::renew`].
     fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Option<TokenParams>, Error>;
 }
@@ -61,6 +67,16 @@ impl<'a> Call<'a> {
     /// The token that a login method grants, as an answer.
     pub fn log_in(&self, grant: Grant) -> Result<Reply, Error> {
         self.logins.ok_or(Error::Sealed)?.log_in(self, grant)
+    }
+
+    /// Compares what somebody sent with what it should be: `None` is a wrong guess. Too many of them in a row, and the name
+    /// is locked for a while. A method has one spelling of a name, and lets nobody know whether there is one.
+    pub fn guess<T>(&self, name: &str, compare: impl FnOnce() -> Result<Option<T>, Error>) -> Result<Option<T>, Error> {
+        let logins = self.logins.ok_or(Error::Sealed)?;
+        logins.refuse_locked(self, name)?;
+        let found = compare()?;
+        logins.settle_guess(self, name, found.is_some())?;
+        Ok(found)
     }
 
     /// What the method that granted a token says of it now that it is renewed.

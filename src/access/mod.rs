@@ -8,6 +8,7 @@ pub mod conditions;
 pub mod cubbyhole;
 pub mod gate;
 mod hcl;
+pub mod lockout;
 pub mod policies;
 pub mod policy;
 pub mod tokens;

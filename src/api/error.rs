@@ -27,6 +27,9 @@ pub enum Error {
     /// There is nothing at this path.
     #[error("not found")]
     NotFound,
+    /// As `NotFound`, with a text of its own.
+    #[error("{0}")]
+    Missing(Cow<'static, str>),
     /// No mount serves this path.
     #[error("no handler for route {0:?}. route entry not found.")]
     NoMount(String),

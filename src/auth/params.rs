@@ -2,40 +2,50 @@
 //!
 //! Knows their names and bounds; what a token becomes of them is the core's business.
 
+use std::collections::BTreeSet;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access::cidr;
-use crate::access::policies::ROOT_POLICY;
+use crate::access::policies::{DEFAULT_POLICY, ROOT_POLICY};
 use crate::api::fields::{CommaList, Ttl};
 use crate::api::json::Object;
 use crate::api::{Error, TokenKind, TokenParams};
 
 /// Parameters of the tokens of a role or a user. What is absent stays as it is.
-#[derive(Default, Deserialize, JsonSchema)]
+#[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
 pub struct TokenFields {
     /// Policies of the tokens.
-    token_policies: Option<CommaList>,
+    pub(super) token_policies: Option<CommaList>,
     /// The tokens do not have the policy `default`.
-    token_no_default_policy: Option<bool>,
+    pub(super) token_no_default_policy: Option<bool>,
     /// Life of the tokens; 0 is the mount's default.
-    token_ttl: Option<Ttl>,
+    pub(super) token_ttl: Option<Ttl>,
     /// Bound of their life when they are renewed; 0 is the mount's.
-    token_max_ttl: Option<Ttl>,
+    pub(super) token_max_ttl: Option<Ttl>,
     /// Bound of their life that nothing moves.
-    token_explicit_max_ttl: Option<Ttl>,
+    pub(super) token_explicit_max_ttl: Option<Ttl>,
     /// The tokens can be renewed for ever, by this much.
-    token_period: Option<Ttl>,
+    pub(super) token_period: Option<Ttl>,
     /// How many requests a token is good for; 0 is any number.
-    token_num_uses: Option<i64>,
+    pub(super) token_num_uses: Option<i64>,
     /// `service`, `batch`, `default`, `default-service` or `default-batch`.
-    token_type: Option<String>,
+    pub(super) token_type: Option<String>,
     /// Networks and addresses that may log in and use the tokens.
-    token_bound_cidrs: Option<CommaList>,
+    pub(super) token_bound_cidrs: Option<CommaList>,
 }
 
 impl TokenFields {
+    /// A role's tokens are all of one type: one that says which is the usual one gets that, and hears of it.
+    pub(super) fn with_one_type(&mut self) -> Option<String> {
+        let sent = self.token_type.clone()?;
+        let one = sent.strip_prefix("default-")?;
+        self.token_type = Some(one.to_owned());
+        Some(format!("{sent} has no useful meaning; adjusting to {one}"))
+    }
+
     /// Puts what was sent into the place of what there was.
     pub fn apply(self, token: &mut TokenParams) -> Result<(), Error> {
         set(&mut token.policies, self.token_policies.map(|policies| sanitized(policies.0)));
@@ -80,6 +90,14 @@ pub fn sanitized(policies: Vec<String>) -> Vec<String> {
     policies.sort();
     policies.dedup();
     if policies.iter().any(|policy| policy == ROOT_POLICY) { vec![ROOT_POLICY.to_owned()] } else { policies }
+}
+
+/// Whether two lists are of the same policies, `default` aside.
+pub(super) fn same_policies(some: &[String], others: &[String]) -> bool {
+    let sorted = |policies: &[String]| {
+        policies.iter().filter(|policy| *policy != DEFAULT_POLICY).cloned().collect::<BTreeSet<_>>()
+    };
+    sorted(some) == sorted(others)
 }
 
 /// Tells all parameters, under their names.

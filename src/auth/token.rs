@@ -338,7 +338,7 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 }
 
 /// A duration in Go's notation, in whole seconds and without units that are zero.
-fn go_duration(duration: Duration) -> String {
+pub fn go_duration(duration: Duration) -> String {
     let seconds = duration.as_secs();
     let units = [(seconds / 3600, "h"), (seconds / 60 % 60, "m"), (seconds % 60, "s")];
     let text: String =

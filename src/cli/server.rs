@@ -9,6 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
 use super::{dev, print_line, variable};
+use crate::api::weak;
 use crate::barrier::Sealed;
 use crate::clock::Clock;
 use crate::core::{Core, Settings};
@@ -78,17 +79,23 @@ async fn bind(address: &str) -> Result<TcpListener, String> {
 }
 
 fn open_store(dir: Option<&Path>, engine: storage::Engine) -> Result<(Arc<dyn Store>, Settings), String> {
+    let settings = Settings { user_lockout_disabled: lockout_disabled()?, ..Settings::default() };
     match dir {
-        None => Ok((Arc::new(Memory::new()), Settings::default())),
+        None => Ok((Arc::new(Memory::new()), settings)),
         Some(dir) => {
             let store = storage::open(engine, dir).map_err(|error| error.to_string())?;
             let storage_type = match engine {
                 storage::Engine::Sled => "sled",
                 storage::Engine::Redb => "redb",
             };
-            Ok((store, Settings { storage_type, ..Settings::default() }))
+            Ok((store, Settings { storage_type, ..settings }))
         }
     }
+}
+
+fn lockout_disabled() -> Result<bool, String> {
+    let Some(text) = variable("DISABLE_USER_LOCKOUT").filter(|text| !text.is_empty()) else { return Ok(false) };
+    weak::go_bool(&text).ok_or_else(|| format!("VAULT_DISABLE_USER_LOCKOUT is neither true nor false: {text:?}"))
 }
 
 /// Lets time pass in the core until it is gone.

@@ -9,6 +9,8 @@ use uuid::Uuid;
 use super::Settings;
 use super::mounts::{AUTH_PREFIX, MountEntry, unknown_kind};
 use crate::api::Error;
+use crate::auth::approle::AppRole;
+use crate::auth::userpass::{Passwords, Userpass};
 use crate::engine::{Backend, Engine, Rows, Served};
 use crate::secrets::kv::{Kv1, Kv2, SecretCache};
 use crate::secrets::transit::{KeyCache, Transit};
@@ -20,7 +22,10 @@ pub(super) struct Engines {
     kv1: Arc<Rows<Kv1>>,
     kv2: Arc<Rows<Kv2>>,
     secrets: Arc<SecretCache>,
-    default_lease_ttl_s: u64,
+    approle: Arc<Rows<AppRole>>,
+    userpass: Arc<Rows<Userpass>>,
+    passwords: Arc<Passwords>,
+    settings: Settings,
 }
 
 impl Engines {
@@ -31,14 +36,17 @@ impl Engines {
             kv1: Arc::new(Rows::new(Kv1::ROUTES)),
             kv2: Arc::new(Rows::new(Kv2::ROUTES)),
             secrets: Arc::new(SecretCache::new(settings.kv_cache_bytes_max)),
-            default_lease_ttl_s: settings.default_lease_ttl.as_secs(),
+            approle: Arc::new(Rows::new(AppRole::ROUTES)),
+            userpass: Arc::new(Rows::new(Userpass::ROUTES)),
+            passwords: Arc::new(Passwords::new()),
+            settings: settings.clone(),
         }
     }
 
     /// Opens the engine of a mount.
     pub(super) fn open(&self, entry: &MountEntry) -> Result<(&'static str, Box<dyn Backend>), Error> {
         if entry.path.starts_with(AUTH_PREFIX) {
-            return Self::open_login(entry);
+            return self.open_login(entry);
         }
         let options = entry.tune.options.as_ref();
         let version = options.and_then(|options| options.get("version")).map_or("", String::as_str);
@@ -56,8 +64,15 @@ impl Engines {
     }
 
     /// Opens the login method of a mount.
-    fn open_login(entry: &MountEntry) -> Result<(&'static str, Box<dyn Backend>), Error> {
-        Err(unknown_kind(&entry.kind))
+    fn open_login(&self, entry: &MountEntry) -> Result<(&'static str, Box<dyn Backend>), Error> {
+        Ok(match entry.kind.as_str() {
+            "approle" => {
+                let (_, max) = entry.tune.ttls(&self.settings);
+                ("approle", served(&self.approle, AppRole::new(max)))
+            }
+            "userpass" => ("userpass", served(&self.userpass, Userpass::new(self.passwords.clone()))),
+            unknown => return Err(unknown_kind(unknown)),
+        })
     }
 
     /// Wipes what is in memory of a mount that is gone.
@@ -73,7 +88,7 @@ impl Engines {
 
     fn kv1(&self, entry: &MountEntry) -> Box<dyn Backend> {
         let lease_s = match entry.tune.default_lease_ttl_s {
-            0 => self.default_lease_ttl_s,
+            0 => self.settings.default_lease_ttl.as_secs(),
             tuned => tuned,
         };
         let engine = Arc::new(Kv1::new(entry.uuid, lease_s, self.secrets.clone()));
@@ -84,6 +99,10 @@ impl Engines {
         let engine = Arc::new(Kv2::new(entry.uuid, self.secrets.clone()));
         Box::new(Served { rows: self.kv2.clone(), engine })
     }
+}
+
+fn served<E: Engine>(rows: &Arc<Rows<E>>, engine: E) -> Box<dyn Backend> {
+    Box::new(Served { rows: rows.clone(), engine: Arc::new(engine) })
 }
 
 #[cfg(test)]
@@ -99,14 +118,16 @@ mod tests {
     use crate::secrets::cubbyhole::Cubbyhole;
 
     /// The rows of every engine, by its name.
-    fn tables() -> [(&'static str, Vec<&'static Row>); 6] {
+    fn tables() -> [(&'static str, Vec<&'static Row>); 8] {
         [
+            ("approle", Rows::new(AppRole::ROUTES).rows()),
             ("cubbyhole", Rows::new(Cubbyhole::ROUTES).rows()),
             ("kv1", Rows::new(Kv1::ROUTES).rows()),
             ("kv2", Rows::new(Kv2::ROUTES).rows()),
             ("sys", Rows::new(Core::ROUTES).rows()),
             ("token", Rows::new(TokenAuth::ROUTES).rows()),
             ("transit", Rows::new(Transit::ROUTES).rows()),
+            ("userpass", Rows::new(Userpass::ROUTES).rows()),
         ]
     }
 

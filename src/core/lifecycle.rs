@@ -9,6 +9,7 @@ use super::mounts::{MountEntry, Mounts, Tune};
 use super::seal::{Cluster, SealRecord, UnsealKey};
 use super::{Active, Core, new_uuid};
 use crate::access::Tokens;
+use crate::access::lockout::Lockout;
 use crate::access::tokens::{TokenRecord, new_token};
 use crate::api::{Error, Token};
 use crate::barrier::{Horizon, RootKey, Stored, StoredBytes, Unsealed, View};
@@ -57,7 +58,7 @@ impl Core {
         let cluster = open_cluster(&view)?;
         let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings)?;
         barrier.durable(horizon.seq()).wait();
-        let active = Active { barrier, platform, tokens, mounts, cluster };
+        let active = Active { barrier, platform, tokens, lockout: Lockout::default(), mounts, cluster };
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
         Ok(())
     }

@@ -2,14 +2,17 @@
 //!
 //! Knows no method; they say who somebody is, and this makes the token of it.
 
+use std::sync::Arc;
 use std::time::Duration;
 
 use super::mounts::{AUTH_PREFIX, Mount};
 use super::{Active, Settings};
+use crate::access::lockout::{Locked, Rules};
 use crate::access::policies::{DEFAULT_POLICY, ROOT_POLICY, is_reserved};
 use crate::access::tokens::{TokenRecord, nanoseconds, new_accessor};
-use crate::api::{Error, Grant, Reply, TokenParams};
-use crate::barrier::Horizon;
+use crate::api::{Error, Grant, Reply, TokenKind, TokenParams};
+use crate::auth::token::go_duration;
+use crate::barrier::{Horizon, View};
 use crate::clock::Timestamp;
 use crate::engine::{Call, Logins};
 
@@ -22,11 +25,29 @@ pub(super) struct LoginDesk<'a> {
 
 impl Logins for LoginDesk<'_> {
     fn log_in(&self, call: &Call<'_>, grant: Grant) -> Result<Reply, Error> {
-        let mount = self.active.mounts.at(call.mount).ok_or_else(|| Error::NoMount(call.mount.to_owned()))?;
+        let mount = self.mount(call)?;
         let view = self.active.platform.view(self.horizon);
-        let record = self.record(call, &mount, grant)?;
+        let mut warnings = Vec::new();
+        let record = self.record(call, &mount, grant, &mut warnings)?;
         let (token, caller) = self.active.tokens.issue(&view, record)?;
-        Ok(Reply::login(caller.login(token, call.now)))
+        if !self.is_still_there(&mount) {
+            self.active.tokens.revoke(&view, &caller)?;
+            return Err(Error::NoMount(call.request.path.clone()));
+        }
+        let reply = Reply::login(caller.login(token, call.now));
+        Ok(Reply { warnings, ..reply })
+    }
+
+    fn refuse_locked(&self, call: &Call<'_>, name: &str) -> Result<(), Error> {
+        let mount = self.mount(call)?;
+        let Some(rules) = self.lockout_rules(&mount) else { return Ok(()) };
+        self.active.lockout.refuse_locked(mount.entry.uuid, name, &rules, call.now).map_err(refusal)
+    }
+
+    fn settle_guess(&self, call: &Call<'_>, name: &str, right: bool) -> Result<(), Error> {
+        let mount = self.mount(call)?;
+        let Some(rules) = self.lockout_rules(&mount) else { return Ok(()) };
+        self.active.lockout.settle(mount.entry.uuid, name, right, &rules, call.now).map_err(refusal)
     }
 
     fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
@@ -35,28 +56,81 @@ impl Logins for LoginDesk<'_> {
     }
 }
 
+impl Active {
+    /// Disables a login method. The tokens that it made end with it.
+    pub(crate) fn disable_login(&self, view: &View<'_>, path: &str) -> Result<(), Error> {
+        let Some(mount) = self.mounts.at(path) else { return Ok(()) };
+        self.mounts.disable(view, path)?;
+        self.lockout.forget(mount.entry.uuid);
+        Ok(())
+    }
+}
+
+fn refusal(Locked: Locked) -> Error {
+    Error::Forbidden("permission denied".into())
+}
+
 impl LoginDesk<'_> {
-    fn record(&self, call: &Call<'_>, mount: &Mount, grant: Grant) -> Result<TokenRecord, Error> {
+    fn mount(&self, call: &Call<'_>) -> Result<Arc<Mount>, Error> {
+        self.active.mounts.at(call.mount).ok_or_else(|| Error::NoMount(call.request.path.clone()))
+    }
+
+    fn lockout_rules(&self, mount: &Mount) -> Option<Rules> {
+        mount.entry.tune.lockout_rules(self.settings)
+    }
+
+    /// Who disables a method ends the tokens that it made until then, which cannot be those that it makes later.
+    fn is_still_there(&self, mount: &Mount) -> bool {
+        self.active.mounts.at(&mount.entry.path).is_some_and(|there| there.entry.uuid == mount.entry.uuid)
+    }
+
+    fn record(
+        &self,
+        call: &Call<'_>,
+        mount: &Mount,
+        grant: Grant,
+        warnings: &mut Vec<String>,
+    ) -> Result<TokenRecord, Error> {
+        let batch = is_batch(grant.token.kind, mount.entry.tune.token_kind);
+        let token = if batch { TokenParams { period_s: 0, num_uses: 0, ..grant.token } } else { grant.token };
         let (default, max) = mount.entry.tune.ttls(self.settings);
-        let ttl = granted_ttl(&grant.token, default, max);
-        let name = mount.entry.path.strip_prefix(AUTH_PREFIX).unwrap_or(&mount.entry.path).trim_end_matches('/');
+        let ttl = granted_ttl(&token, default, max, warnings);
         Ok(TokenRecord {
             accessor: new_accessor(),
-            policies: token_policies(&grant.token)?,
+            policies: token_policies(&token)?,
             path: call.request.path.clone(),
-            display_name: format!("{}-{}", name.replace('/', "-"), grant.display_name),
+            display_name: display_name(mount, &grant.display_name),
             metadata: Some(grant.metadata).filter(|metadata| !metadata.is_empty()),
             ttl_s: ttl.as_secs(),
-            explicit_ttl_max_s: grant.token.explicit_ttl_max_s,
-            period_s: grant.token.period_s,
-            renewable: true,
+            explicit_ttl_max_s: token.explicit_ttl_max_s,
+            period_s: token.period_s,
+            renewable: !batch,
             expires_ns: Some(nanoseconds(call.now.checked_add(ttl).unwrap_or(Timestamp::MAX))),
-            num_uses: grant.token.num_uses,
-            bound_cidrs: grant.token.bound_cidrs,
+            num_uses: token.num_uses,
+            batch,
+            bound_cidrs: token.bound_cidrs,
             recall: grant.recall,
             ..TokenRecord::root("", "", call.now)
         })
     }
+}
+
+/// A mount that names one type decides; else the role does, if it names one.
+fn is_batch(of_role: TokenKind, of_mount: TokenKind) -> bool {
+    match of_mount {
+        TokenKind::Service => false,
+        TokenKind::Batch => true,
+        TokenKind::Default | TokenKind::DefaultService => {
+            matches!(of_role, TokenKind::Batch | TokenKind::DefaultBatch)
+        }
+        TokenKind::DefaultBatch => !matches!(of_role, TokenKind::Service | TokenKind::DefaultService),
+    }
+}
+
+fn display_name(mount: &Mount, name: &str) -> String {
+    let path = mount.entry.path.strip_prefix(AUTH_PREFIX).unwrap_or(&mount.entry.path).trim_end_matches('/');
+    let path = path.replace('/', "-");
+    if name.is_empty() { path } else { format!("{path}-{name}") }
 }
 
 fn token_policies(token: &TokenParams) -> Result<Vec<String>, Error> {
@@ -72,12 +146,87 @@ fn token_policies(token: &TokenParams) -> Result<Vec<String>, Error> {
     }
 }
 
-fn granted_ttl(token: &TokenParams, default: Duration, max: Duration) -> Duration {
-    let bound = |seconds: u64, by: Duration| if seconds == 0 { by } else { Duration::from_secs(seconds).min(by) };
-    let ttl = match (token.period_s, token.ttl_s) {
-        (0, 0) => default,
-        (0, ttl) => Duration::from_secs(ttl),
-        (period, _) => Duration::from_secs(period),
+/// What a token gets; what was wished beyond the bounds is cut, with a warning.
+fn granted_ttl(token: &TokenParams, default: Duration, max: Duration, warnings: &mut Vec<String>) -> Duration {
+    let bounds = [token.ttl_max_s, token.explicit_ttl_max_s].into_iter().filter(|seconds| *seconds > 0);
+    let max = bounds.map(Duration::from_secs).fold(max, Duration::min);
+    let (what, wished) = match (token.period_s, token.ttl_s) {
+        (0, 0) => ("TTL", default),
+        (0, ttl) => ("TTL", Duration::from_secs(ttl)),
+        (period, _) => ("period", Duration::from_secs(period)),
     };
-    bound(token.explicit_ttl_max_s, bound(token.ttl_max_s, ttl.min(max)))
+    if wished > max {
+        let (wished, max) = (go_duration(wished), go_duration(max));
+        let value = if what == "TTL" { "TTL value" } else { "period value" };
+        warnings.push(format!(
+            "{what} of {wished:?} exceeded the effective max_ttl of {max:?}; {value} is capped accordingly"
+        ));
+    }
+    wished.min(max)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn wishes_beyond_the_bounds_are_cut() {
+        let check = |token: TokenParams, expected_s: u64, warning: &str| {
+            let mut warnings = Vec::new();
+            let ttl = granted_ttl(&token, Duration::from_hours(1), Duration::from_hours(2), &mut warnings);
+            assert_eq!((ttl.as_secs(), warnings.join(" ").as_str()), (expected_s, warning), "{token:?}");
+        };
+        let usual = TokenParams::default();
+        check(usual.clone(), 3_600, "");
+        check(TokenParams { ttl_s: 60, ..usual.clone() }, 60, "");
+        check(TokenParams { ttl_s: 60, period_s: 90, ..usual.clone() }, 90, "");
+        let cut = |what: &str, wished: &str, max: &str| {
+            format!(
+                "{what} of {wished:?} exceeded the effective max_ttl of {max:?}; {what} value is capped accordingly"
+            )
+        };
+        check(TokenParams { ttl_s: 10_800, ..usual.clone() }, 7_200, &cut("TTL", "3h", "2h"));
+        check(TokenParams { ttl_max_s: 1_800, ..usual.clone() }, 1_800, &cut("TTL", "1h", "30m"));
+        check(TokenParams { explicit_ttl_max_s: 60, ttl_max_s: 90, ..usual.clone() }, 60, &cut("TTL", "1h", "1m"));
+        check(TokenParams { period_s: 10_800, ..usual.clone() }, 7_200, &cut("period", "3h", "2h"));
+        check(TokenParams { period_s: 90, explicit_ttl_max_s: 60, ..usual }, 60, &cut("period", "1m30s", "1m"));
+    }
+
+    #[test]
+    fn the_mount_decides_about_types_unless_it_leaves_that_to_the_role() {
+        use TokenKind::{Batch, Default, DefaultBatch, DefaultService, Service};
+        for (of_mount, of_role, expected) in [
+            (Default, Default, false),
+            (Default, Batch, true),
+            (DefaultService, Default, false),
+            (DefaultService, Batch, true),
+            (DefaultService, Service, false),
+            (DefaultBatch, Default, true),
+            (DefaultBatch, Service, false),
+            (Batch, Service, true),
+            (Service, Batch, false),
+        ] {
+            assert_eq!(is_batch(of_role, of_mount), expected, "{of_mount:?} {of_role:?}");
+        }
+    }
+
+    /// Regression R26: the root policy came by another name.
+    #[test]
+    fn no_login_makes_a_root_token() {
+        let check = |policies: &[&str], expected: Option<&[&str]>| {
+            let policies = policies.iter().map(|policy| (*policy).to_owned()).collect();
+            let made = token_policies(&TokenParams { policies, ..TokenParams::default() });
+            assert_eq!(
+                made.ok().as_deref().map(|made| made.iter().map(String::as_str).collect::<Vec<_>>()).as_deref(),
+                expected
+            );
+        };
+        for root in ["root", "ROOT", "Root", "rOOT"] {
+            check(&[root], None);
+            check(&["a", root], None);
+        }
+        check(&["response-wrapping"], None);
+        check(&["b", "A", "b"], Some(&["a", "b", "default"]));
+        check(&["rооt"], Some(&["default", "rооt"])); // of Cyrillic letters: a policy that nobody has written
+    }
 }

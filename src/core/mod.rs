@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use uuid::Uuid;
 
+use crate::access::lockout::Lockout;
 use crate::access::{Caller, Tokens, cubbyhole, gate};
 use crate::api::route::{Access, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request};
@@ -48,6 +49,8 @@ pub struct Settings {
     pub key_cache_bytes_max: u64,
     /// Bound of the cache of KV secrets.
     pub kv_cache_bytes_max: u64,
+    /// Nobody is locked out, whatever the mounts say.
+    pub user_lockout_disabled: bool,
 }
 
 impl Default for Settings {
@@ -58,6 +61,7 @@ impl Default for Settings {
             max_lease_ttl: LEASE_TTL_DEFAULT,
             key_cache_bytes_max: KEY_CACHE_BYTES_MAX,
             kv_cache_bytes_max: KV_CACHE_BYTES_MAX,
+            user_lockout_disabled: false,
         }
     }
 }
@@ -67,6 +71,7 @@ pub(crate) struct Active {
     pub(crate) barrier: Unsealed,
     pub(crate) platform: Scope,
     pub(crate) tokens: Arc<Tokens>,
+    pub(crate) lockout: Lockout,
     pub(crate) mounts: Mounts,
     pub(crate) cluster: seal::Cluster,
 }

@@ -15,6 +15,7 @@ use super::engines::Engines;
 use super::fixed::{self, Fixed};
 use super::{Active, Settings, new_uuid};
 use crate::access::Tokens;
+use crate::access::lockout::Rules;
 use crate::api::{Error, TokenKind};
 use crate::barrier::{Horizon, Scope, Stored, Unsealed, View};
 use crate::crypto::random::Random;
@@ -67,6 +68,18 @@ pub struct Tune {
     /// Of login methods: which type their tokens are.
     #[serde(default)]
     pub token_kind: TokenKind,
+    /// Of login methods: when they lock names out.
+    #[serde(default)]
+    pub user_lockout: Option<UserLockout>,
+}
+
+/// What is tuned of lockouts. Zero: as usual.
+#[derive(Clone, Copy, Default, Serialize, Deserialize)]
+pub struct UserLockout {
+    pub threshold: u64,
+    pub duration_s: u64,
+    pub counter_reset_s: u64,
+    pub disable: bool,
 }
 
 /// A mount that went from one path to another.
@@ -313,6 +326,21 @@ impl Tune {
         let own = |seconds: u64, system: Duration| if seconds == 0 { system } else { Duration::from_secs(seconds) };
         let default = own(self.default_lease_ttl_s, system.default_lease_ttl);
         (default, own(self.max_lease_ttl_s, system.max_lease_ttl))
+    }
+
+    /// When names are locked out; `None`: never.
+    pub fn lockout_rules(&self, system: &Settings) -> Option<Rules> {
+        let own = self.user_lockout.unwrap_or_default();
+        if own.disable || system.user_lockout_disabled {
+            return None;
+        }
+        let usual = Rules::default();
+        let duration = |seconds, usual| if seconds == 0 { usual } else { Duration::from_secs(seconds) };
+        Some(Rules {
+            threshold: if own.threshold == 0 { usual.threshold } else { own.threshold },
+            duration: duration(own.duration_s, usual.duration),
+            counter_reset: duration(own.counter_reset_s, usual.counter_reset),
+        })
     }
 }
 

@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::entry::describe;
 use super::mounts::{engine_type, refuse_contradiction, slashed};
-use super::tune::{Config, ReadTune, TuneMount};
+use super::tune::{Config, ReadTune, TuneMount, refuse_lockout};
 use crate::api::fields::TextMap;
 use crate::api::{Error, Reply};
 use crate::core::Core;
@@ -88,6 +88,9 @@ impl Endpoint for EnableLogin {
         let mut tune = Tune { description: self.description, ..Tune::default() };
         tune.options = self.options.map(|options| options.0).filter(|options| !options.is_empty());
         let kind = engine_type(self.kind, self.plugin_name, &mut tune)?;
+        if self.config.user_lockout_config.is_some() {
+            refuse_lockout(&kind)?;
+        }
         self.config.apply(&mut tune)?;
         if kind == "token" {
             return Err(Error::invalid("token credential backend cannot be instantiated"));
@@ -120,7 +123,8 @@ impl Endpoint for DisableLogin {
         if path == "token/" {
             return Err(Error::invalid("token credential backend cannot be disabled"));
         }
-        core.unsealed()?.mounts.disable(&call.view()?, &format!("{AUTH_PREFIX}{path}"))?;
+        let active = core.unsealed()?;
+        active.disable_login(&call.view()?, &format!("{AUTH_PREFIX}{path}"))?;
         Ok(Reply::nothing())
     }
 }

@@ -1,8 +1,9 @@
 //! A mount as clients read of it: under `sys/mounts`, `sys/auth` and `sys/internal/ui/mounts`. Changes nothing.
 
+use crate::api::TokenKind;
 use crate::api::json::Object;
 use crate::core::VAULT_VERSION;
-use crate::core::mounts::{AUTH_PREFIX, Mount, MountEntry, Tune};
+use crate::core::mounts::{AUTH_PREFIX, Mount, MountEntry, Tune, UserLockout};
 
 /// Writes everything that there is to say about a mount.
 pub(super) fn describe(object: &mut Object, mount: &Mount) {
@@ -26,12 +27,23 @@ fn describe_config(config: &mut Object, mount: &Mount) {
     config.set("default_lease_ttl", tune.default_lease_ttl_s).set("force_no_cache", tune.force_no_cache);
     config.set("max_lease_ttl", tune.max_lease_ttl_s);
     describe_rest(config, &mount.entry.path, tune);
+    if let Some(lockout) = &tune.user_lockout {
+        config.set_object("user_lockout_config", |object| describe_lockout(object, lockout));
+    }
+}
+
+/// When names are locked out, as it was set.
+pub(super) fn describe_lockout(object: &mut Object, lockout: &UserLockout) {
+    object.set("user_lockout_counter_reset_duration", lockout.counter_reset_s);
+    object.set("user_lockout_disable", lockout.disable).set("user_lockout_duration", lockout.duration_s);
+    object.set("user_lockout_threshold", lockout.threshold);
 }
 
 /// Settings that only some mounts have.
 pub(super) fn describe_rest(object: &mut Object, path: &str, tune: &Tune) {
     if path.starts_with(AUTH_PREFIX) {
-        object.set("token_type", "default-service");
+        let kind = if tune.token_kind == TokenKind::Default { TokenKind::DefaultService } else { tune.token_kind };
+        object.set("token_type", kind.name());
     }
     if !tune.listing_visibility.is_empty() {
         object.set("listing_visibility", &tune.listing_visibility);

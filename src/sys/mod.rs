@@ -4,6 +4,7 @@ pub mod auth;
 pub mod capabilities;
 mod entry;
 pub mod health;
+pub mod locked_users;
 pub mod mounts;
 pub mod policies;
 pub mod remount;
@@ -36,6 +37,8 @@ const ROUTES: &[Route<Core>] = &[
     delete::<auth::DisableLogin>      ("auth/{path..}").sudo(),
     read::<auth::ReadLoginTune>       ("auth/{path..}/tune").sudo().echoed(),
     write::<auth::TuneLogin>          ("auth/{path..}/tune").sudo(),
+    read::<locked_users::ListLocked>  ("locked-users"),
+    write::<locked_users::Unlock>     ("locked-users/{mount_accessor}/unlock/{alias_identifier..}"),
     list::<policies::ListPolicies>    ("policies/acl"),
     read::<policies::ReadPolicy>      ("policies/acl/{name..}"),
     write::<policies::WritePolicy>    ("policies/acl/{name..}"),

@@ -5,12 +5,12 @@ use std::collections::BTreeMap;
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::entry::describe_rest;
+use super::entry::{describe_lockout, describe_rest};
 use super::mounts::{UNTUNABLE, slashed};
 use crate::api::fields::{CommaList, TextMap, Ttl};
-use crate::api::{Error, Reply};
+use crate::api::{Error, Reply, TokenKind};
 use crate::core::Core;
-use crate::core::mounts::{AUTH_PREFIX, Tune};
+use crate::core::mounts::{AUTH_PREFIX, Tune, UserLockout};
 use crate::engine::{Call, Endpoint};
 
 /// Reads the settings of a mount, with the system's where it has none of its own.
@@ -39,6 +39,9 @@ impl Endpoint for ReadTune {
                 data.set("options", options);
             }
             describe_rest(data, &path, tune);
+            if let Some(lockout) = &tune.user_lockout {
+                describe_lockout(data, lockout);
+            }
         }))
     }
 }
@@ -75,9 +78,12 @@ pub struct TuneMount {
     /// Response headers that the engine may set.
     #[serde(default)]
     allowed_response_headers: Option<CommaList>,
-    /// Only login methods have it.
+    /// Which type the tokens of a login method are: `service`, `batch`, `default-service` or `default-batch`.
     #[serde(default)]
     token_type: Option<String>,
+    /// When a login method locks names out.
+    #[serde(default)]
+    user_lockout_config: Option<LockoutConfig>,
 }
 
 impl Endpoint for TuneMount {
@@ -93,8 +99,10 @@ impl Endpoint for TuneMount {
         let mount =
             mount.ok_or_else(|| Error::invalid(format!("tune of path {path:?} failed: no mount entry found")))?;
         if self.token_type.is_some() {
-            let text = if path.starts_with(AUTH_PREFIX) { NO_TOKEN_TYPE_OF_TOKENS } else { NO_TOKEN_TYPE };
-            return Err(Error::invalid(text));
+            refuse_token_type(&path, mount.kind)?;
+        }
+        if self.user_lockout_config.is_some() {
+            refuse_lockout(mount.kind)?;
         }
         let config = Config {
             default_lease_ttl: self.default_lease_ttl,
@@ -105,6 +113,8 @@ impl Endpoint for TuneMount {
             audit_non_hmac_response_keys: self.audit_non_hmac_response_keys,
             passthrough_request_headers: self.passthrough_request_headers,
             allowed_response_headers: self.allowed_response_headers,
+            token_type: self.token_type,
+            user_lockout_config: self.user_lockout_config,
         };
         let mut reply = Reply::nothing();
         active.mounts.tune(&call.view()?, &path, |tune| {
@@ -140,6 +150,10 @@ pub(super) struct Config {
     passthrough_request_headers: Option<CommaList>,
     /// Response headers that the engine may set.
     allowed_response_headers: Option<CommaList>,
+    /// Which type the tokens of a login method are.
+    token_type: Option<String>,
+    /// When a login method locks names out.
+    pub(super) user_lockout_config: Option<LockoutConfig>,
 }
 
 impl Config {
@@ -166,7 +180,67 @@ impl Config {
         set_list(&mut tune.audit_non_hmac_response_keys, self.audit_non_hmac_response_keys);
         set_list(&mut tune.passthrough_request_headers, self.passthrough_request_headers);
         set_list(&mut tune.allowed_response_headers, self.allowed_response_headers);
+        if let Some(kind) = self.token_type {
+            tune.token_kind = TokenKind::of(&kind).ok_or_else(|| Error::invalid("invalid value for 'token_type'"))?;
+        }
+        if let Some(lockout) = self.user_lockout_config {
+            lockout.apply(tune.user_lockout.get_or_insert_default())?;
+        }
         Ok(())
+    }
+}
+
+/// When a login method locks names out. What is absent stays as it is; zero is as usual.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct LockoutConfig {
+    /// Wrong guesses in a row that lock a name: 5 usually.
+    lockout_threshold: String,
+    /// For how long: 15 minutes usually.
+    lockout_duration: Option<Ttl>,
+    /// How long after the last wrong guess they are forgotten: 15 minutes usually.
+    lockout_counter_reset: Option<Ttl>,
+    /// Another name of `lockout_counter_reset`.
+    lockout_counter_reset_duration: Option<Ttl>,
+    /// Locks no names.
+    lockout_disable: Option<bool>,
+}
+
+impl LockoutConfig {
+    fn apply(self, own: &mut UserLockout) -> Result<(), Error> {
+        if !self.lockout_threshold.is_empty() {
+            let text = &self.lockout_threshold;
+            let parsed = text.parse().map_err(|_| {
+                let text = format!("strconv.ParseUint: parsing {text:?}: invalid syntax");
+                Error::invalid(format!("unable to parse user lockout threshold: {text}"))
+            });
+            own.threshold = parsed?;
+        }
+        let set = |own: &mut u64, sent: Option<Ttl>| {
+            if let Some(Ttl(Some(sent))) = sent {
+                *own = sent.as_secs();
+            }
+        };
+        set(&mut own.duration_s, self.lockout_duration);
+        set(&mut own.counter_reset_s, self.lockout_counter_reset_duration.or(self.lockout_counter_reset));
+        own.disable = self.lockout_disable.unwrap_or(own.disable);
+        Ok(())
+    }
+}
+
+/// Only some login methods keep count of wrong guesses.
+pub(super) fn refuse_lockout(kind: &str) -> Result<(), Error> {
+    if LOCKING.contains(&kind) {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("tuning of user lockout configuration for auth type {kind:?} not allowed")))
+}
+
+fn refuse_token_type(path: &str, kind: &str) -> Result<(), Error> {
+    match (path.starts_with(AUTH_PREFIX), kind) {
+        (false, _) => Err(Error::invalid(NO_TOKEN_TYPE)),
+        (true, "token") => Err(Error::invalid(NO_TOKEN_TYPE_OF_TOKENS)),
+        (true, _) => Ok(()),
     }
 }
 
@@ -234,6 +308,8 @@ fn next_version(kind: &str, current: i64, asked: &str) -> Result<i64, Error> {
 pub(super) const VERSION: &str = "version";
 /// Engine types that have one.
 pub(super) const VERSIONED: &[&str] = &["kv", "generic"];
+/// Login methods whose names can be locked.
+const LOCKING: &[&str] = &["approle", "ldap", "userpass"];
 const NO_TOKEN_TYPE: &str = "'token_type' can only be modified on auth mounts";
 const NO_TOKEN_TYPE_OF_TOKENS: &str = "'token_type' cannot be set for 'token' or 'ns_token' auth mounts";
 
