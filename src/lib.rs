@@ -18,8 +18,9 @@
 //! | `barrier` | makes storage unreadable without the right keys, and hands out scoped views | `crypto`, `entropy`, `storage` |
 //! | `api` | names what a request, a reply, an error and a row are | `crypto`, and the error types of `barrier` and `storage` |
 //! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy` |
+//! | `outbound` | asks other servers: one request, one bounded answer | `crypto` |
 //! | `engine` | says what an engine is made of | all above but `storage` |
-//! | `secrets`, `auth` | do the work of one mount | `engine` and what it may import; `access` only `auth` |
+//! | `secrets`, `auth` | do the work of one mount | `engine` and what it may import; `access` and `outbound` only `auth` |
 //! | `core` | holds the mounts and runs one request through them, in order | all above, `sys`, of `storage` only what is waited for |
 //! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access` |
 //! | `http` | speaks HTTP and Vault's JSON | `api`, `core`, `crypto`, `clock`, `entropy` |
@@ -29,9 +30,9 @@
 //!
 //! Types, lints or `tests/tidy.rs` enforce them.
 //!
-//! 1. Only `http/`, `server.rs` and the client of `cli/` know hyper. Only `storage/` knows sled and redb. Only `barrier/` calls `Store`.
+//! 1. Only `http/`, `server.rs`, `outbound.rs` and the client of `cli/` know hyper. Only `storage/` knows sled and redb. Only `barrier/` calls `Store`.
 //! 2. `crypto/` is pure: randomness and time are arguments; only what RSA and the curves need of randomness, AWS-LC draws.
-//! 3. No `async` outside `http/`, `server.rs`, `main.rs`, `telemetry.rs` and `cli/`.
+//! 3. No `async` outside `http/`, `server.rs`, `main.rs`, `telemetry.rs`, `outbound.rs` and `cli/`.
 //! 4. Every endpoint is a row; nothing else routes. A missing operation on a known path is 405, an unknown path 404, decided
 //!    in one place.
 //! 5. An error becomes a status in one exhaustive match without a wildcard. No error is classified by its text.
@@ -61,6 +62,8 @@ pub mod barrier;
 pub mod api;
 
 pub mod access;
+
+pub mod outbound;
 
 pub mod engine;
 

@@ -119,6 +119,40 @@ impl<'de> Deserialize<'de> for Ttl {
     }
 }
 
+/// The whole seconds of a duration, if Go could hold it.
+pub fn whole_seconds(duration: Duration) -> Result<i64, String> {
+    let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| *seconds <= DURATION_S_MAX);
+    seconds.ok_or_else(|| format!("time: invalid duration \"{}s\"", duration.as_secs()))
+}
+
+/// A duration in seconds, as [`Ttl`] but for the sign.
+#[derive(Clone, Copy)]
+pub struct Seconds(pub i64);
+
+impl<'de> Deserialize<'de> for Seconds {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Text;
+        impl Visitor<'_> for Text {
+            type Value = Seconds;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a duration")
+            }
+
+            fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
+                let (sign, magnitude) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+                let seconds = Ttl::parse(magnitude).and_then(whole_seconds).map_err(E::custom)?;
+                Ok(Seconds(sign * seconds))
+            }
+
+            fn visit_unit<E>(self) -> Result<Seconds, E> {
+                Ok(Seconds(0))
+            }
+        }
+        deserializer.deserialize_any(Text)
+    }
+}
+
 /// Base64 as Go reads it. Whether it was good is asked when the bytes are needed, since handlers check other things first.
 pub struct Base64(Result<Zeroizing<Vec<u8>>, CorruptInput>);
 
@@ -238,6 +272,32 @@ impl<'de> Deserialize<'de> for TextMap {
     }
 }
 
+/// A map of anything: a JSON object, and nothing in its place.
+#[derive(Clone, Default)]
+pub struct JsonMap(pub serde_json::Map<String, serde_json::Value>);
+
+impl<'de> Deserialize<'de> for JsonMap {
+    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        struct Json;
+        impl Visitor<'_> for Json {
+            type Value = JsonMap;
+
+            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+                f.write_str("a JSON object")
+            }
+
+            fn visit_str<E: de::Error>(self, json: &str) -> Result<JsonMap, E> {
+                match serde_json::from_str(json).map_err(E::custom)? {
+                    serde_json::Value::Object(map) => Ok(JsonMap(map)),
+                    serde_json::Value::Null => Ok(JsonMap::default()),
+                    _ => Err(E::custom("'' expected a map")),
+                }
+            }
+        }
+        deserializer.deserialize_newtype_struct(super::weak::RAW, Json)
+    }
+}
+
 fn key_value(pair: &str) -> Option<(String, String)> {
     pair.split_once('=').map(|(key, value)| (key.trim().to_owned(), value.trim().to_owned()))
 }
@@ -261,9 +321,12 @@ macro_rules! documented_as {
     )*};
 }
 
-documented_as!(Ttl => String, Base64 => String, CommaList => Vec<String>, TextMap => BTreeMap<String, String>);
+documented_as!(Ttl => String, Seconds => String, Base64 => String, CommaList => Vec<String>);
+documented_as!(TextMap => BTreeMap<String, String>, JsonMap => BTreeMap<String, serde_json::Value>);
 
 const SECONDS_PER_DAY: u64 = 86_400;
+/// What Go's durations hold.
+const DURATION_S_MAX: i64 = i64::MAX / 1_000_000_000;
 
 #[cfg(test)]
 mod tests {

@@ -2,6 +2,9 @@
 
 pub mod approle;
 mod credential;
+mod glob;
+pub mod jwt;
+pub mod kubernetes;
 mod older;
 pub mod params;
 mod records;

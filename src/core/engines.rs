@@ -10,8 +10,11 @@ use super::Settings;
 use super::mounts::{AUTH_PREFIX, MountEntry, unknown_kind};
 use crate::api::Error;
 use crate::auth::approle::AppRole;
+use crate::auth::jwt::Jwt;
+use crate::auth::kubernetes::Kubernetes;
 use crate::auth::userpass::{Passwords, Userpass};
 use crate::engine::{Backend, Engine, Rows, Served};
+use crate::outbound::Outbound;
 use crate::secrets::kv::{Kv1, Kv2, SecretCache};
 use crate::secrets::transit::{KeyCache, Transit};
 
@@ -26,6 +29,9 @@ pub(super) struct Engines {
     userpass: Arc<Rows<Userpass>>,
     passwords: Arc<Passwords>,
     settings: Settings,
+    jwt: Arc<Rows<Jwt>>,
+    kubernetes: Arc<Rows<Kubernetes>>,
+    outbound: Outbound,
 }
 
 impl Engines {
@@ -40,6 +46,9 @@ impl Engines {
             userpass: Arc::new(Rows::new(Userpass::ROUTES)),
             passwords: Arc::new(Passwords::new()),
             settings: settings.clone(),
+            jwt: Arc::new(Rows::new(Jwt::ROUTES)),
+            kubernetes: Arc::new(Rows::new(Kubernetes::ROUTES)),
+            outbound: Outbound::default(),
         }
     }
 
@@ -71,6 +80,9 @@ impl Engines {
                 ("approle", served(&self.approle, AppRole::new(max)))
             }
             "userpass" => ("userpass", served(&self.userpass, Userpass::new(self.passwords.clone()))),
+            "jwt" => ("jwt", served(&self.jwt, Jwt::new(self.outbound.another()))),
+            "oidc" => ("oidc", served(&self.jwt, Jwt::new(self.outbound.another()))),
+            "kubernetes" => ("kubernetes", served(&self.kubernetes, Kubernetes::new(self.outbound.another()))),
             unknown => return Err(unknown_kind(unknown)),
         })
     }
@@ -118,10 +130,12 @@ mod tests {
     use crate::secrets::cubbyhole::Cubbyhole;
 
     /// The rows of every engine, by its name.
-    fn tables() -> [(&'static str, Vec<&'static Row>); 8] {
+    fn tables() -> [(&'static str, Vec<&'static Row>); 10] {
         [
             ("approle", Rows::new(AppRole::ROUTES).rows()),
             ("cubbyhole", Rows::new(Cubbyhole::ROUTES).rows()),
+            ("jwt", Rows::new(Jwt::ROUTES).rows()),
+            ("kubernetes", Rows::new(Kubernetes::ROUTES).rows()),
             ("kv1", Rows::new(Kv1::ROUTES).rows()),
             ("kv2", Rows::new(Kv2::ROUTES).rows()),
             ("sys", Rows::new(Core::ROUTES).rows()),

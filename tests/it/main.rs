@@ -10,6 +10,7 @@ mod golden;
 mod http;
 mod kv;
 mod regressions;
+mod remote;
 mod restart;
 mod server;
 mod stored;

@@ -1,13 +1,10 @@
 //! Settings of one mount, which hold for all secrets that do not say otherwise; and how settings are written and shown.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
-use serde::de::{self, Deserializer, Visitor};
 use serde::{Deserialize, Serialize};
 
 use super::{Kv2, store};
-use crate::api::fields::Ttl;
+use crate::api::fields::Seconds;
 use crate::api::{Error, Reply};
 use crate::barrier::{Stored, View};
 use crate::engine::{Call, Endpoint};
@@ -96,54 +93,6 @@ pub(super) fn max_versions(wanted: i64) -> Result<u32, Error> {
     fits.ok_or_else(|| Error::invalid(format!("max_versions must be between 0 and {MAX_VERSIONS_MAX}")))
 }
 
-/// The whole seconds of a duration, if Go could hold it.
-pub(super) fn whole_seconds(duration: Duration) -> Result<i64, String> {
-    let seconds = i64::try_from(duration.as_secs()).ok().filter(|seconds| *seconds <= DURATION_S_MAX);
-    seconds.ok_or_else(|| format!("time: invalid duration \"{}s\"", duration.as_secs()))
-}
-
-/// A duration in seconds, as [`Ttl`] but for the sign.
-#[derive(Clone, Copy)]
-pub(super) struct Seconds(pub i64);
-
-impl<'de> Deserialize<'de> for Seconds {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Text;
-        impl Visitor<'_> for Text {
-            type Value = Seconds;
-
-            fn expecting(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
-                f.write_str("a duration")
-            }
-
-            fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
-                let (sign, magnitude) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
-                let seconds = Ttl::parse(magnitude).and_then(whole_seconds).map_err(E::custom)?;
-                Ok(Seconds(sign * seconds))
-            }
-
-            fn visit_unit<E>(self) -> Result<Seconds, E> {
-                Ok(Seconds(0))
-            }
-        }
-        deserializer.deserialize_any(Text)
-    }
-}
-
-impl JsonSchema for Seconds {
-    fn schema_name() -> std::borrow::Cow<'static, str> {
-        Ttl::schema_name()
-    }
-
-    fn json_schema(generator: &mut schemars::SchemaGenerator) -> schemars::Schema {
-        Ttl::json_schema(generator)
-    }
-
-    fn inline_schema() -> bool {
-        true
-    }
-}
-
 /// Whole seconds as Go shows a duration.
 pub(super) fn duration(seconds: i64) -> String {
     let sign = if seconds < 0 { "-" } else { "" };
@@ -159,8 +108,6 @@ pub(super) fn duration(seconds: i64) -> String {
 const PATH: &str = "config";
 /// What every negative duration becomes.
 const NEVER_S: i64 = -1;
-/// What Go's durations hold.
-const DURATION_S_MAX: i64 = i64::MAX / 1_000_000_000;
 /// Versions of one secret; its entry, which every write rewrites, lists them all.
 const MAX_VERSIONS_MAX: u32 = 100_000;
 

@@ -8,7 +8,7 @@ use super::custom_metadata::CustomMetadata;
 use super::data::NOT_FOUND;
 use super::entry::{Entry, Settings};
 use super::{Kv2, check_path};
-use crate::api::fields::Ttl;
+use crate::api::fields::{self, Ttl};
 use crate::api::json::Object;
 use crate::api::route::Captures;
 use crate::api::{Error, Reply};
@@ -199,7 +199,7 @@ impl Changes {
             settings.max_versions = config::max_versions(wanted)?;
         }
         if let Some(Ttl(after)) = self.delete_version_after {
-            let seconds = config::whole_seconds(after.unwrap_or_default());
+            let seconds = fields::whole_seconds(after.unwrap_or_default());
             settings.delete_version_after_s = seconds.map_err(Error::invalid)?;
         }
         settings.cas_required = self.cas_required.unwrap_or(settings.cas_required);
