@@ -16,6 +16,9 @@ use crate::api::{Data, Error, Grant, Op, Params, Reply, Request, TokenParams, we
 use crate::barrier::View;
 use crate::clock::Timestamp;
 
+pub mod hash;
+pub mod random;
+
 /// A request that knows how to run itself. Its documentation is the endpoint's, its fields are the parameters.
 pub trait Endpoint: DeserializeOwned + JsonSchema {
     /// What it runs on: its engine.
@@ -122,7 +125,9 @@ pub const fn write<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
 }
 
 pub const fn upsert<Q: Upsert>(path: &'static str) -> Route<Q::On> {
-    Route { exists: Some(Q::exists), run: run_upsert::<Q>, ..Route::new::<Q>(Op::Write, path) }
+    let mut route = Route::new::<Q>(Op::Write, path);
+    route.row.creates = true;
+    Route { exists: Some(Q::exists), run: run_upsert::<Q>, ..route }
 }
 
 pub const fn patch<Q: Endpoint>(path: &'static str) -> Route<Q::On> {
@@ -142,6 +147,7 @@ impl<E: ?Sized + 'static> Route<E> {
             while_sealed: false,
             shape: Shape::Enveloped,
             work: Work::Quick,
+            creates: false,
             schema: schema::<Q>,
         };
         Self { row, run: run::<Q>, exists: None }
@@ -220,7 +226,8 @@ impl<E: ?Sized + 'static> Rows<E> {
         Self { routes, table }
     }
 
-    fn find<'p>(&self, op: Op, path: &'p str) -> Result<Target<'p>, Error> {
+    /// Finds the row for an operation on a path below the mount.
+    pub fn find<'p>(&self, op: Op, path: &'p str) -> Result<Target<'p>, Error> {
         match self.table.find(op, path) {
             Match::Row(route, captures) => {
                 let row = self.route(route).map(|route| &route.row).ok_or(Error::UnsupportedPath)?;

@@ -141,6 +141,15 @@ impl Acl {
         self.grant_to_list(path).map(|grant| grant.capabilities).unwrap_or_default()
     }
 
+    /// The paths that a grant is for, if it is one of these. Takes a walk through all of them.
+    pub fn pattern_of(&self, grant: &Grant) -> Option<Pattern> {
+        let is_it = |other: &Grant| std::ptr::eq(grant, other);
+        let exact = || self.exact.iter().find(|(_, grant)| is_it(grant)).map(|(path, _)| Pattern::Exact(path.clone()));
+        let prefix = || self.prefixes.iter().find(|(_, grant)| is_it(grant));
+        let segmented = || self.segmented.iter().find(|rule| is_it(&rule.grant)).map(Segmented::pattern);
+        exact().or_else(|| prefix().map(|(prefix, _)| Pattern::Prefix(prefix.clone()))).or_else(segmented)
+    }
+
     /// Whether anything is granted on any path below a mount.
     pub fn grants_below(&self, mount: &str) -> bool {
         let grants = |grant: &Grant| !grant.capabilities.grants_nothing();
@@ -208,6 +217,10 @@ impl Segmented {
             }
         }
         self.is_prefix || found.next().is_none()
+    }
+
+    fn pattern(&self) -> Pattern {
+        Pattern::Segments(if self.is_prefix { format!("{}*", self.path) } else { self.path.clone() })
     }
 
     /// Whether some path below a mount may match.

@@ -23,6 +23,23 @@ pub struct Conditions {
     pub wrapping_ttl_max: Option<Duration>,
 }
 
+/// The condition that a request does not meet. Names of parameters, never their values.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub enum Unmet {
+    WrappingTtl {
+        min: Option<Duration>,
+        max: Option<Duration>,
+    },
+    /// A parameter that has to be there.
+    Required(String),
+    /// A parameter that must not be there, or not with this value.
+    Denied(String),
+    /// A parameter that is not among those which may be there, or not with this value.
+    NotAllowed(String),
+    /// There are conditions on parameters, and the request has what cannot be read as such.
+    Unreadable,
+}
+
 impl Conditions {
     pub fn is_empty(&self) -> bool {
         *self == Self::default()
@@ -42,29 +59,35 @@ impl Conditions {
         self.wrapping_ttl_max = lower(self.wrapping_ttl_max, other.wrapping_ttl_max);
     }
 
-    pub fn are_met(&self, op: Op, params: &Params, wrap_ttl: Option<Duration>) -> bool {
+    /// What a request fails to meet; `None` if it meets everything.
+    pub fn unmet(&self, op: Op, params: &Params, wrap_ttl: Option<Duration>) -> Option<Unmet> {
         let long_enough = self.wrapping_ttl_min.is_none_or(|min| wrap_ttl.is_some_and(|ttl| ttl >= min));
         let short_enough = self.wrapping_ttl_max.is_none_or(|max| wrap_ttl.is_some_and(|ttl| ttl <= max));
-        long_enough && short_enough && (op.is_of_folders() || op == Op::Delete || self.are_met_by(params))
+        if !long_enough || !short_enough {
+            return Some(Unmet::WrappingTtl { min: self.wrapping_ttl_min, max: self.wrapping_ttl_max });
+        }
+        if op.is_of_folders() || op == Op::Delete { None } else { self.unmet_by(params) }
     }
 
     /// Whoever sends what cannot be read is refused.
-    fn are_met_by(&self, params: &Params) -> bool {
+    fn unmet_by(&self, params: &Params) -> Option<Unmet> {
         if self.allowed.is_empty() && self.denied.is_empty() && self.required.is_empty() {
-            return true;
+            return None;
         }
-        let Ok(text) = weak::object(params) else { return false };
-        let Ok(Members(members)) = serde_json::from_str(&text) else { return false };
+        let Ok(text) = weak::object(params) else { return Some(Unmet::Unreadable) };
+        let Ok(Members(members)) = serde_json::from_str(&text) else { return Some(Unmet::Unreadable) };
         let is_there = |name: &String| members.iter().any(|(member, _)| *member == name.as_str());
-        if !self.required.iter().all(is_there) {
-            return false;
+        if let Some(missing) = self.required.iter().find(|name| !is_there(name)) {
+            return Some(Unmet::Required(missing.clone()));
         }
-        if members.is_empty() {
-            return true;
+        let is_denied =
+            |name: &str, value| self.denied.contains_key(ALL) || is_listed(&self.denied, name, value) == Some(true);
+        if let Some((name, _)) = members.iter().find(|(name, value)| is_denied(name, value)) {
+            return Some(Unmet::Denied(name.to_string()));
         }
-        !self.denied.contains_key(ALL)
-            && !members.iter().any(|(name, value)| is_listed(&self.denied, name, value) == Some(true))
-            && (self.allowed.is_empty() || members.iter().all(|(name, value)| self.is_allowed(name, value)))
+        let is_allowed = |name: &str, value| self.allowed.is_empty() || self.is_allowed(name, value);
+        let refused = members.iter().find(|(name, value)| !is_allowed(name, value));
+        refused.map(|(name, _)| Unmet::NotAllowed(name.to_string()))
     }
 
     fn is_allowed(&self, name: &str, value: &RawValue) -> bool {
@@ -171,7 +194,8 @@ mod tests {
 
     fn check(attributes: &str, body: &str, expected: bool) {
         let params = Params::Json(body.as_bytes().to_vec().into());
-        assert_eq!(conditions(attributes).are_met(Op::Write, &params, None), expected, "{attributes}: {body}");
+        let unmet = conditions(attributes).unmet(Op::Write, &params, None);
+        assert_eq!(unmet.is_none(), expected, "{attributes}: {body}: {unmet:?}");
     }
 
     #[test]
@@ -212,8 +236,8 @@ mod tests {
     fn wrapping_has_bounds() {
         let seconds = |seconds| Some(Duration::from_secs(seconds));
         let check = |attributes: &str, wrap_ttl: Option<Duration>, expected: bool| {
-            let met = conditions(attributes).are_met(Op::Delete, &Params::None, wrap_ttl);
-            assert_eq!(met, expected, "{attributes}: {wrap_ttl:?}");
+            let unmet = conditions(attributes).unmet(Op::Delete, &Params::None, wrap_ttl);
+            assert_eq!(unmet.is_none(), expected, "{attributes}: {wrap_ttl:?}");
         };
         let both = "min_wrapping_ttl = 10 max_wrapping_ttl = \"90s\"";
         for (wrap_ttl, expected) in [(None, false), (seconds(9), false), (seconds(10), true), (seconds(91), false)] {

@@ -5,8 +5,11 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::acl::Capabilities;
-use super::conditions::Conditions;
+use super::acl::{Acl, Capabilities};
+use super::conditions::Unmet;
+use super::explain::{self, Question};
+use super::policies::Policies;
+use super::policy::Grant;
 use super::tokens::{Caller, Tokens};
 use crate::api::route::Access;
 use crate::api::{Error, Op, Params, Request};
@@ -57,14 +60,56 @@ pub fn admit(
     ask: &Ask<'_>,
     exists: impl FnOnce() -> Option<Result<bool, Error>>,
 ) -> Result<Admitted, Error> {
-    let admitted = Admitted { caller: Some(caller.clone()) };
-    let acl = caller.acl();
+    match judge(caller.acl(), ask, || needed(ask.op, access, exists))? {
+        Verdict::Root | Verdict::Granted(_) => Ok(Admitted { caller: Some(caller.clone()) }),
+        Verdict::NoRule | Verdict::Denied(_) | Verdict::Lacks(..) | Verdict::Unmet(..) => Err(Error::Denied),
+    }
+}
+
+/// What policies say to an ask.
+pub enum Verdict<'a> {
+    /// They allow everything.
+    Root,
+    Granted(&'a Grant),
+    /// None of their rules is for the path.
+    NoRule,
+    /// The rule for the path denies everything, or has no capability.
+    Denied(&'a Grant),
+    /// The rule for the path grants other things than these.
+    Lacks(&'a Grant, Capabilities),
+    /// The rule grants this, though not to such a request.
+    Unmet(&'a Grant, Unmet),
+}
+
+/// Judges an ask. `needed` is not called where it does not matter what is needed.
+pub fn judge<'a>(
+    acl: &'a Acl,
+    ask: &Ask<'_>,
+    needed: impl FnOnce() -> Result<Capabilities, Error>,
+) -> Result<Verdict<'a>, Error> {
     if acl.is_root() {
-        return Ok(admitted);
+        return Ok(Verdict::Root);
     }
     let grant = if ask.op.is_of_folders() { acl.grant_to_list(ask.path) } else { acl.grant(ask.path) };
-    let grant = grant.filter(|grant| !grant.capabilities.grants_nothing()).ok_or(Error::Denied)?;
-    let needed = match ask.op {
+    let Some(grant) = grant else { return Ok(Verdict::NoRule) };
+    if grant.capabilities.grants_nothing() {
+        return Ok(Verdict::Denied(grant));
+    }
+    let needed = needed()?;
+    if !grant.capabilities.contain(needed) {
+        return Ok(Verdict::Lacks(grant, needed));
+    }
+    let unmet = grant.conditions.as_deref().and_then(|conditions| conditions.unmet(ask.op, ask.params, ask.wrap_ttl));
+    Ok(unmet.map_or(Verdict::Granted(grant), |unmet| Verdict::Unmet(grant, unmet)))
+}
+
+/// The capabilities that an operation needs.
+pub fn needed(
+    op: Op,
+    access: Access,
+    exists: impl FnOnce() -> Option<Result<bool, Error>>,
+) -> Result<Capabilities, Error> {
+    let needed = match op {
         Op::Read => Capabilities::READ,
         Op::List => Capabilities::LIST,
         Op::Scan => Capabilities::SCAN,
@@ -75,10 +120,27 @@ pub fn admit(
             Some(true) | None => Capabilities::UPDATE,
         },
     };
+    Ok(if access == Access::Sudo { needed | Capabilities::SUDO } else { needed })
+}
+
+/// What somebody hears who is refused: nothing but that, unless an operator wants him to hear why. Nothing is told of what
+/// there is on the path, and of policies only what his own say.
+pub fn refusal(view: &View<'_>, caller: &Caller, access: Access, ask: Ask<'_>) -> Error {
+    let needed = match ask.op {
+        // Which of the two it is depends on what is there.
+        Op::Write => Ok(Capabilities::CREATE | Capabilities::UPDATE),
+        _ => needed(ask.op, Access::Token, || None),
+    };
     let sudo = if access == Access::Sudo { Capabilities::SUDO } else { Capabilities::NONE };
-    let met = |conditions: &Conditions| conditions.are_met(ask.op, ask.params, ask.wrap_ttl);
-    let admits = grant.capabilities.contain(needed | sudo) && grant.conditions.as_deref().is_none_or(met);
-    if admits { Ok(admitted) } else { Err(Error::Denied) }
+    let told = || {
+        if !explain::is_offered(view)? {
+            return Ok(Error::Denied);
+        }
+        let policies = Policies::named(view, &caller.record.policies)?;
+        let explanation = explain::explain(&policies, &Question { ask, needed: needed? | sudo })?;
+        Ok(Error::DeniedBecause(explanation.text()))
+    };
+    told().unwrap_or_else(|error: Error| error)
 }
 
 /// Admits anyone to a row that is open to all.

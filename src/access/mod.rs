@@ -6,11 +6,14 @@ pub mod acl;
 pub mod cidr;
 pub mod conditions;
 pub mod cubbyhole;
+pub mod explain;
 pub mod gate;
 mod hcl;
 pub mod lockout;
+pub mod password_policies;
 pub mod policies;
 pub mod policy;
+pub mod quotas;
 pub mod tokens;
 
 pub use gate::Admitted;

@@ -10,7 +10,8 @@ use quick_cache::sync::Cache;
 use serde::{Deserialize, Serialize};
 
 use super::acl::Acl;
-use super::policy;
+use super::explain::Named;
+use super::policy::{self, Rule};
 use crate::api::Error;
 use crate::barrier::{Change, Seq, Stored, View};
 
@@ -117,10 +118,20 @@ impl Policies {
         }
         let mut rules = Vec::new();
         for name in names {
-            let Some(text) = Self::read(view, name)? else { continue };
-            rules.extend(policy::parse(&text).map_err(|error| Error::internal(format!("policy {name:?}: {error}")))?);
+            rules.extend(Self::rules(view, name)?);
         }
         Ok(Compiled { acl: Arc::new(Acl::of(rules)), edition, seq })
+    }
+
+    /// The rules of each of some policies.
+    pub fn named(view: &View<'_>, names: &[String]) -> Result<Vec<Named>, Error> {
+        names.iter().map(|name| Ok(Named { name: name.clone(), rules: Self::rules(view, name)? })).collect()
+    }
+
+    /// The rules of a policy; none if there is no such policy.
+    pub fn rules(view: &View<'_>, name: &str) -> Result<Vec<Rule>, Error> {
+        let Some(text) = Self::read(view, name)? else { return Ok(Vec::new()) };
+        policy::parse(&text).map_err(|error| Error::internal(format!("policy {name:?}: {error}")))
     }
 
     fn commit(&self, change: Change<'_>) -> Result<(), Error> {

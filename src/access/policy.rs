@@ -1,6 +1,7 @@
 //! One policy: what its text says, as rules. Knows nothing of other policies, nor of who has it.
 
 use std::collections::BTreeMap;
+use std::fmt;
 use std::time::Duration;
 
 use super::acl::Capabilities;
@@ -65,6 +66,15 @@ fn rule(item: &Item) -> Result<Option<Rule>, String> {
 }
 
 impl Pattern {
+    /// The word for this kind of pattern.
+    pub fn kind(&self) -> &'static str {
+        match self {
+            Self::Exact(_) => "exact",
+            Self::Prefix(_) => "prefix",
+            Self::Segments(_) => "segment",
+        }
+    }
+
     fn of(path: &str) -> Result<Self, String> {
         if path.contains("+*") {
             return Err(format!("path {path:?}: invalid use of wildcards ('+*' is forbidden)"));
@@ -75,6 +85,16 @@ impl Pattern {
             Some(prefix) => Self::Prefix(prefix.to_owned()),
             None => Self::Exact(path.to_owned()),
         })
+    }
+}
+
+/// As a policy has it.
+impl fmt::Display for Pattern {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Exact(path) | Self::Segments(path) => f.write_str(path),
+            Self::Prefix(prefix) => write!(f, "{prefix}*"),
+        }
     }
 }
 

@@ -49,6 +49,12 @@ pub fn encode(bytes: &[u8]) -> String {
     STANDARD.encode(bytes)
 }
 
+/// A text that may be sent as it is or in base64.
+pub fn text_or_itself(text: String) -> String {
+    let decoded = decode(&text).ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
+    decoded.unwrap_or(text)
+}
+
 /// The text of `bytes` in the URL-safe alphabet without padding (RFC 4648 section 5), as JWS has it.
 pub fn encode_url(bytes: &[u8]) -> String {
     URL_SAFE.encode(bytes)

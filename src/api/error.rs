@@ -21,6 +21,9 @@ pub enum Error {
     /// The token is good, and its policies do not allow this.
     #[error("permission denied")]
     Denied,
+    /// As `Denied`, and the caller is told why.
+    #[error("2 errors occurred:\n\t* permission denied\n\t* {0}\n\n")]
+    DeniedBecause(String),
     /// As `Denied`, with a text of its own.
     #[error("{0}")]
     Forbidden(Cow<'static, str>),
@@ -54,6 +57,9 @@ pub enum Error {
     /// The body did not arrive in time.
     #[error("the request body did not arrive in time")]
     TooSlow,
+    /// The client has sent too many requests to paths like this.
+    #[error("request path {path:?}: rate limit quota exceeded")]
+    QuotaExceeded { path: String, retry_after_s: u64 },
     /// The server cannot take this request now; it may be sent again.
     #[error("{0}")]
     Unavailable(Cow<'static, str>),

@@ -273,6 +273,18 @@ fn to_int(scalar: &Scalar<'_>) -> Result<i64, FieldError> {
     parsed.ok_or_else(|| FieldError::unparsable("int", "ParseInt: invalid syntax"))
 }
 
+fn to_float(scalar: &Scalar<'_>) -> Result<f64, FieldError> {
+    let parsed = match scalar {
+        Scalar::Null => return Ok(0.0),
+        Scalar::Bool(value) => return Ok(f64::from(u8::from(*value))),
+        Scalar::String(text) if text.is_empty() => return Ok(0.0),
+        Scalar::String(text) => text.parse().ok(),
+        Scalar::Number(text) => text.parse().ok(),
+        Scalar::List(_) | Scalar::Object(_) => return Err(FieldError::unconvertible("float64", scalar.go_type())),
+    };
+    parsed.ok_or_else(|| FieldError::unparsable("float64", "ParseFloat: invalid syntax"))
+}
+
 /// Go's `strconv.ParseBool`.
 pub fn go_bool(text: &str) -> Option<bool> {
     match text {
@@ -332,6 +344,10 @@ impl<'de> Deserializer<'de> for Value<'de> {
         self.deserialize_i64(visitor)
     }
 
+    fn deserialize_f64<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
+        visitor.visit_f64(to_float(&self.scalar()?)?)
+    }
+
     fn deserialize_str<V: Visitor<'de>>(self, visitor: V) -> Result<V::Value, FieldError> {
         visit_text(to_text(self.scalar()?)?, visitor)
     }
@@ -388,7 +404,7 @@ impl<'de> Deserializer<'de> for Value<'de> {
     }
 
     serde::forward_to_deserialize_any! {
-        i8 i16 i32 i128 u8 u16 u32 u128 f32 f64 char bytes byte_buf unit unit_struct tuple tuple_struct enum identifier
+        i8 i16 i32 i128 u8 u16 u32 u128 f32 char bytes byte_buf unit unit_struct tuple tuple_struct enum identifier
         ignored_any
     }
 }

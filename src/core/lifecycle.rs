@@ -57,6 +57,7 @@ impl Core {
         let tokens = Arc::new(Tokens::open(&view)?);
         let cluster = open_cluster(&view)?;
         let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings)?;
+        self.quotas.load(&view)?;
         barrier.durable(horizon.seq()).wait();
         let active = Active { barrier, platform, tokens, lockout: Lockout::default(), mounts, cluster };
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));

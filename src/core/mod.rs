@@ -2,15 +2,18 @@
 //!
 //! Find the row, find the caller, admit, run. Knows no engine's business and nothing of HTTP.
 
+use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
 
+use serde::Deserialize;
 use uuid::Uuid;
 
 use crate::access::lockout::Lockout;
+use crate::access::quotas::Quotas;
 use crate::access::{Caller, Tokens, cubbyhole, gate};
-use crate::api::route::{Access, Row, Shape, Work};
-use crate::api::{Error, Op, Reply, Request};
+use crate::api::route::{Access, Captures, Row, Shape, Work};
+use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
 use crate::clock::{Clock, Timestamp};
 use crate::engine::{Backend, Call, Engine, Logins, Rows, Served, Target};
@@ -25,6 +28,7 @@ pub mod mounts;
 pub mod seal;
 pub(crate) mod wrapping;
 
+pub use crate::access::quotas::Count;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
 use mounts::{Mount, Mounts};
@@ -35,6 +39,7 @@ pub struct Core {
     pub(crate) clock: Clock,
     sealed: Sealed,
     active: RwLock<Option<Arc<Active>>>,
+    pub(crate) quotas: Quotas,
     sys_rows: Arc<Rows<Core>>,
 }
 
@@ -76,6 +81,12 @@ pub(crate) struct Active {
     pub(crate) cluster: seal::Cluster,
 }
 
+/// What a quota for roles wants to know of a login.
+#[derive(Deserialize)]
+struct LoginWithRole {
+    role: String,
+}
+
 /// The outcome of one request.
 pub struct Answer {
     pub outcome: Result<Reply, Error>,
@@ -115,8 +126,23 @@ impl Core {
             clock,
             sealed,
             active: RwLock::new(None),
+            quotas: Quotas::default(),
             sys_rows: Arc::new(Rows::new(Self::ROUTES)),
         })
+    }
+
+    /// Counts a request before anything else is done for it, if a quota is for it.
+    pub fn count(&self, path: &str, client: IpAddr) -> Option<Count> {
+        self.quotas.count(path, client, || self.clock.now())
+    }
+
+    /// Counts a request by the role that it wants to log in with, if a quota is for that.
+    pub fn count_login(&self, request: &Request) -> Option<Count> {
+        if request.op != Op::Write || !self.quotas.ask_for_roles(&request.path) {
+            return None;
+        }
+        let login = weak::decode::<LoginWithRole>(&Captures::default(), &request.params).ok()?.request;
+        self.quotas.count_login(&request.path, &login.role, request.remote, self.clock.now())
     }
 
     /// Runs one request to its answer. `None` if that takes a thread that may block and this one may not: nothing has been
@@ -174,12 +200,14 @@ impl Core {
             Ok(target) => {
                 let caller = active.identify(request, horizon, now)?;
                 let exists = || place.as_ref()?.exists(target, active, horizon);
-                gate::admit(&caller, target.row.access, &request.into(), exists)?
+                let admitted = gate::admit(&caller, target.row.access, &request.into(), exists);
+                admitted.map_err(|error| active.refusal(error, &caller, target.row.access, request, horizon))?
             }
             Err(Error::UnknownMethod) => return Err(Error::UnknownMethod),
             Err(_) => {
                 let caller = active.identify(request, horizon, now)?;
-                gate::admit(&caller, Access::Token, &request.into(), || None)?
+                let admitted = gate::admit(&caller, Access::Token, &request.into(), || None);
+                admitted.map_err(|error| active.refusal(error, &caller, Access::Token, request, horizon))?
             }
         };
         let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
@@ -226,6 +254,16 @@ impl Core {
         self.active().ok_or(Error::Sealed)
     }
 
+    /// The row that an operation on a path leads to, whoever may use it.
+    pub(crate) fn row(&self, op: Op, path: &str) -> Result<Option<&'static Row>, Error> {
+        let active = self.unsealed()?;
+        let found = match path.strip_prefix(SYS_PATH) {
+            Some(rest) => self.sys_rows.find(op, rest).ok().map(|target| target.row),
+            None => active.mounts.find(path).and_then(|(mount, rest)| Some(mount.backend.find(op, rest).ok()?.row)),
+        };
+        Ok(found)
+    }
+
     fn durable(&self, seq: Seq) -> Option<Durable> {
         if seq == Seq::SETTLED {
             return None;
@@ -248,6 +286,14 @@ impl Core {
 impl Active {
     fn identify(&self, request: &Request, horizon: &Horizon, now: Timestamp) -> Result<Arc<Caller>, Error> {
         gate::identify(&self.tokens, &self.platform.view(horizon), request, now)
+    }
+
+    /// A refusal as the caller hears it.
+    fn refusal(&self, error: Error, caller: &Caller, access: Access, request: &Request, horizon: &Horizon) -> Error {
+        match error {
+            Error::Denied => gate::refusal(&self.platform.view(horizon), caller, access, request.into()),
+            other => other,
+        }
     }
 
     /// Sees to it that who sent a response-wrapping token gets nothing twice, and who asked for one nothing without.

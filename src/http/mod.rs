@@ -13,7 +13,7 @@ use hyper::{Method, Response};
 use tokio::sync::Semaphore;
 
 use crate::api::{Error, Params, Request, RequestId};
-use crate::core::{Answer, Core, Manner, Thread};
+use crate::core::{Answer, Core, Count, Manner, Thread};
 use crate::crypto::random::Random;
 use crate::crypto::wiped::Wiped;
 use crate::entropy::Entropy;
@@ -75,10 +75,14 @@ impl Wire {
     pub async fn respond(&self, request: hyper::Request<Incoming>, remote: IpAddr) -> Response<Payload> {
         let without_body = request.method() == Method::HEAD;
         let id = new_id();
-        let response = match self.answer(request, id, remote).await {
+        let mut count = None;
+        let mut response = match self.answer(request, id, remote, &mut count).await {
             Ok(answer) => response::of(answer, id),
             Err(refusal) => response::refuse(refusal, id),
         };
+        if let Some(count) = count {
+            response::tell_count(&mut response, count);
+        }
         if without_body { response.map(|_| Payload::default()) } else { response }
     }
 
@@ -87,9 +91,15 @@ impl Wire {
         request: hyper::Request<Incoming>,
         id: RequestId,
         remote: IpAddr,
+        count: &mut Option<Count>,
     ) -> Result<Answer, Refusal> {
         let (parts, body) = request.into_parts();
-        let head = Head::read(&parts);
+        // Before the body is read: who sends too much is not listened to.
+        let head = Head::read(&parts).and_then(|head| {
+            *count = self.core.count(head.path(), remote);
+            refuse_exceeded(*count, head.path())?;
+            Ok(head)
+        });
         let mut body = Inbound::new(body, &parts.headers, &self.limits);
         let mut share = self.bodies.share();
         let text = if head.as_ref().is_ok_and(Head::takes_body) {
@@ -98,7 +108,12 @@ impl Wire {
             body.discard().await;
             Wiped::default()
         };
-        let mut answer = self.run(head?.with_body(text, id, remote)?).await;
+        let request = head?.with_body(text, id, remote)?;
+        if let Some(by_role) = self.core.count_login(&request) {
+            *count = Some(by_role);
+            refuse_exceeded(*count, &request.path)?;
+        }
+        let mut answer = self.run(request).await;
         if let Some(durable) = answer.durable.take() {
             durable.await;
         }
@@ -117,6 +132,13 @@ impl Wire {
         let work = tokio::task::spawn_blocking(move || core.handle(&request, Thread::Worker));
         let answer = work.await.map_err(Error::internal);
         answer.and_then(|answer| answer.ok_or_else(|| Error::internal("no answer"))).unwrap_or_else(failed)
+    }
+}
+
+fn refuse_exceeded(count: Option<Count>, path: &str) -> Result<(), Error> {
+    match count.and_then(|count| count.retry_after_s) {
+        Some(retry_after_s) => Err(Error::QuotaExceeded { path: path.to_owned(), retry_after_s }),
+        None => Ok(()),
     }
 }
 

@@ -70,6 +70,10 @@ impl Head {
         })
     }
 
+    pub(super) fn path(&self) -> &str {
+        &self.path
+    }
+
     pub(super) fn takes_body(&self) -> bool {
         takes_body(self.op)
     }

@@ -14,7 +14,7 @@ use super::request::Refusal;
 use crate::api::json::{self, Json};
 use crate::api::route::Shape;
 use crate::api::{Data, Error, Reply, RequestId};
-use crate::core::{Answer, Manner};
+use crate::core::{Answer, Count, Manner};
 use crate::crypto::wiped::Wiped;
 
 /// The answer to a request that the core ran.
@@ -51,7 +51,7 @@ fn on_the_wire(error: &Error) -> (StatusCode, Told) {
     match error {
         Error::Invalid(_) => (StatusCode::BAD_REQUEST, Told::Plain),
         Error::Bare(_) => (StatusCode::INTERNAL_SERVER_ERROR, Told::Wrapped),
-        Error::Unauthenticated | Error::Forbidden(_) => (StatusCode::FORBIDDEN, Told::Plain),
+        Error::Unauthenticated | Error::DeniedBecause(_) | Error::Forbidden(_) => (StatusCode::FORBIDDEN, Told::Plain),
         Error::Denied => (StatusCode::FORBIDDEN, Told::Wrapped),
         Error::NotFound => (StatusCode::NOT_FOUND, Told::Nothing),
         Error::Missing(_) => (StatusCode::NOT_FOUND, Told::Plain),
@@ -63,6 +63,7 @@ fn on_the_wire(error: &Error) -> (StatusCode, Told) {
         Error::UnsupportedMediaType(_) => (StatusCode::UNSUPPORTED_MEDIA_TYPE, Told::Plain),
         Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Told::Plain),
         Error::TooSlow => (StatusCode::REQUEST_TIMEOUT, Told::Plain),
+        Error::QuotaExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, Told::Plain),
         Error::Unavailable(_) | Error::Sealed => (StatusCode::SERVICE_UNAVAILABLE, Told::Plain),
         Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Told::Logged),
     }
@@ -80,10 +81,24 @@ fn error_of(error: &Error, RequestId(id): RequestId) -> Response<Payload> {
         }
     };
     let mut response = response(status, errors(text.as_deref()));
-    if let Error::Unavailable(_) = error {
-        response.headers_mut().insert(RETRY_AFTER, RETRY_SOON);
+    match error {
+        Error::Unavailable(_) => drop(response.headers_mut().insert(RETRY_AFTER, RETRY_SOON)),
+        Error::QuotaExceeded { retry_after_s, .. } => {
+            response.headers_mut().insert(RETRY_AFTER, (*retry_after_s).into());
+        }
+        _ => {}
     }
     response
+}
+
+/// Tells what is left of a quota, where that is wanted.
+pub(super) fn tell_count(response: &mut Response<Payload>, count: Count) {
+    if count.told {
+        let headers = response.headers_mut();
+        headers.insert("x-ratelimit-limit", count.limit.into());
+        headers.insert("x-ratelimit-remaining", count.remaining.into());
+        headers.insert("x-ratelimit-reset", count.reset_s.into());
+    }
 }
 
 fn errors(text: Option<&str>) -> Payload {
@@ -242,6 +257,7 @@ mod tests {
             (Error::bare("x"), 500, r#""1 error occurred:\n\t* x\n\n""#),
             (Error::Unauthenticated, 403, r#""permission denied""#),
             (Error::Denied, 403, r#""1 error occurred:\n\t* permission denied\n\n""#),
+            (Error::DeniedBecause("x".into()), 403, r#""2 errors occurred:\n\t* permission denied\n\t* x\n\n""#),
             (Error::Forbidden("no".into()), 403, r#""no""#),
             (Error::NotFound, 404, ""),
             (Error::Missing("no x".into()), 404, r#""no x""#),
@@ -253,6 +269,11 @@ mod tests {
             (Error::UnsupportedMediaType("x".into()), 415, r#""x""#),
             (Error::TooLarge, 413, r#""http: request body too large""#),
             (Error::TooSlow, 408, r#""the request body did not arrive in time""#),
+            (
+                Error::QuotaExceeded { path: "a".to_owned(), retry_after_s: 7 },
+                429,
+                r#""request path \"a\": rate limit quota exceeded""#,
+            ),
             (Error::Unavailable("later".into()), 503, r#""later""#),
             (Error::Sealed, 503, r#""Vault is sealed""#),
             (
@@ -269,6 +290,7 @@ mod tests {
     fn only_what_may_be_sent_again_says_when() {
         let retry = |error| error_of(&error, RequestId(uuid::Uuid::nil())).headers().contains_key(RETRY_AFTER);
         assert!(retry(Error::Unavailable("later".into())));
+        assert!(retry(Error::QuotaExceeded { path: String::new(), retry_after_s: 7 }));
         assert!(!retry(Error::Sealed));
     }
 

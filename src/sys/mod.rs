@@ -3,10 +3,13 @@
 pub mod auth;
 pub mod capabilities;
 mod entry;
+pub mod explain;
 pub mod health;
 pub mod locked_users;
 pub mod mounts;
+pub mod password_policies;
 pub mod policies;
+pub mod quotas;
 pub mod remount;
 pub mod specs;
 pub mod status;
@@ -15,7 +18,7 @@ pub mod ui;
 pub mod wrapping;
 
 use crate::core::Core;
-use crate::engine::{Engine, Route, delete, list, read, write};
+use crate::engine::{Engine, Route, delete, hash, list, random, read, write};
 
 #[rustfmt::skip]
 const ROUTES: &[Route<Core>] = &[
@@ -44,6 +47,15 @@ const ROUTES: &[Route<Core>] = &[
     write::<policies::WritePolicy>    ("policies/acl/{name..}"),
     write::<policies::WritePolicy>    ("policies/acl"),
     delete::<policies::DeletePolicy>  ("policies/acl/{name..}"),
+    list::<password_policies::ListPolicies>    ("policies/password"),
+    read::<password_policies::ReadPolicy>      ("policies/password/{name..}"),
+    write::<password_policies::WritePolicy>    ("policies/password/{name..}"),
+    delete::<password_policies::DeletePolicy>  ("policies/password/{name..}"),
+    read::<password_policies::Generate>        ("policies/password/{name..}/generate"),
+    write::<explain::Explain>         ("policies/explain"),
+    write::<explain::ExplainSelf>     ("policies/explain-self"),
+    read::<explain::ReadSetting>      ("config/explain").sudo(),
+    write::<explain::WriteSetting>    ("config/explain").sudo(),
     read::<policies::ListOld>         ("policy").echoed(),
     list::<policies::ListOld>         ("policy").echoed(),
     read::<policies::ReadOld>         ("policy/{name..}").echoed(),
@@ -56,12 +68,24 @@ const ROUTES: &[Route<Core>] = &[
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),
+    list::<quotas::ListQuotas>        ("quotas/rate-limit"),
+    read::<quotas::ReadQuota>         ("quotas/rate-limit/{name}"),
+    write::<quotas::WriteQuota>       ("quotas/rate-limit/{name}"),
+    delete::<quotas::DeleteQuota>     ("quotas/rate-limit/{name}"),
+    read::<quotas::ReadConfig>        ("quotas/config"),
+    write::<quotas::WriteConfig>      ("quotas/config"),
+    write::<random::MakeRandom<Core>> ("tools/random/{source?}/{urlbytes?..}"),
+    write::<hash::HashInput<Core>>    ("tools/hash/{urlalgorithm?..}"),
     write::<wrapping::Wrap>           ("wrapping/wrap"),
     write::<wrapping::Unwrap>         ("wrapping/unwrap").open(),
     write::<wrapping::Rewrap>         ("wrapping/rewrap").open(),
     read::<wrapping::LookUp>          ("wrapping/lookup").open(),
     write::<wrapping::LookUp>         ("wrapping/lookup").open(),
 ];
+
+impl hash::Hashes for Core {
+    const INPUT_REQUIRED: bool = false;
+}
 
 /// All endpoints under `sys/`.
 impl Engine for Core {

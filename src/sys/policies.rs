@@ -143,8 +143,7 @@ fn write(core: &Core, call: &Call<'_>, name: &str, text: String, mut warnings: V
     if text.is_empty() {
         return Err(Error::invalid("'policy' parameter not supplied or empty"));
     }
-    let decoded = base64::decode(&text).ok().and_then(|bytes| String::from_utf8(bytes.to_vec()).ok());
-    core.unsealed()?.tokens.policies.write(&call.view()?, &lower, decoded.unwrap_or(text))?;
+    core.unsealed()?.tokens.policies.write(&call.view()?, &lower, base64::text_or_itself(text))?;
     if lower != name {
         warnings.push(format!("policy name was converted to {lower}"));
     }

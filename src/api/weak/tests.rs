@@ -21,8 +21,16 @@ fn pairs(pairs: &[(&str, &str)]) -> Params {
 /// What a pattern captures of a path.
 fn captures<'p>(pattern: &'static str, path: &'p str) -> Captures<'p> {
     let (access, shape, work) = (Access::Token, Shape::Enveloped, Work::Quick);
-    let row =
-        Row { op: Op::Write, path: pattern, access, while_sealed: false, shape, work, schema: String::json_schema };
+    let row = Row {
+        op: Op::Write,
+        path: pattern,
+        access,
+        while_sealed: false,
+        shape,
+        work,
+        creates: false,
+        schema: String::json_schema,
+    };
     match Table::new([&row].into_iter()).find(Op::Write, path) {
         Match::Row(_, captures) => captures,
         Match::NoOperation | Match::NoPath => panic!("{pattern:?} does not fit {path:?}"),

@@ -11,7 +11,7 @@ use uuid::Uuid;
 use crate::api::Error;
 use crate::barrier::{Change, View};
 use crate::clock::Timestamp;
-use crate::engine::{Engine, Route, delete, list, read, upsert, write};
+use crate::engine::{Engine, Route, delete, hash, list, random, read, upsert, write};
 use policy::Policy;
 use store::Loaded;
 
@@ -26,7 +26,6 @@ mod derivation;
 mod derive_key;
 mod encryption;
 mod export;
-mod hash;
 mod import;
 mod imported;
 mod items;
@@ -36,7 +35,6 @@ mod keys;
 mod mac;
 mod material;
 mod policy;
-mod random;
 mod rotation;
 mod show;
 mod sign;
@@ -81,8 +79,8 @@ const ROUTES: &[Route<Transit>] = &[
     write::<verify::Verify>         ("verify/{name}/{urlalgorithm?..}"),
     write::<mac::MakeHmac>          ("hmac/{name}/{urlalgorithm?..}"),
     write::<mac::MakeCmac>          ("cmac/{name}/{url_mac_length?..}"),
-    write::<random::MakeRandom>     ("random/{source?}/{urlbytes?..}"),
-    write::<hash::HashInput>        ("hash/{urlalgorithm?..}"),
+    write::<random::MakeRandom<Transit>>    ("random/{source?}/{urlbytes?..}"),
+    write::<hash::HashInput<Transit>>       ("hash/{urlalgorithm?..}"),
     read::<wrapping::ReadWrappingKey>("wrapping_key").slow(),
     read::<export::ExportKey>       ("export/{type}/{name}/{version?..}"),
     read::<export::ExportWrappedKey>("byok-export/{destination}/{source}/{version?..}"),
@@ -94,6 +92,10 @@ const ROUTES: &[Route<Transit>] = &[
     read::<config::ReadCacheConfig> ("cache-config"),
     write::<config::WriteCacheConfig>("cache-config"),
 ];
+
+impl hash::Hashes for Transit {
+    const INPUT_REQUIRED: bool = true;
+}
 
 impl Engine for Transit {
     const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES];

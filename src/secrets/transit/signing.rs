@@ -2,10 +2,10 @@
 
 use zeroize::Zeroizing;
 
-use super::hash;
 use super::items::Item;
 use super::key::Version;
 use super::key_type::{Family, KeyType};
+use super::mac;
 use super::material::Material;
 use crate::api::Error;
 use crate::api::base64;
@@ -13,6 +13,7 @@ use crate::crypto::ecdsa::{self, DerError};
 use crate::crypto::ed25519::{self, Variant};
 use crate::crypto::hash::Hash;
 use crate::crypto::rsa::{self, SaltLength};
+use crate::engine::hash;
 
 /// What a client says of a signature.
 pub(super) struct Scheme {
@@ -67,7 +68,7 @@ impl Choices<'_> {
     /// The hash function of an HMAC.
     pub(super) fn hmac_hash(&self) -> Result<Hash, Error> {
         let named = [Some(self.url_hash), self.hash, self.old_hash].into_iter().flatten().find(|name| !name.is_empty());
-        hash::of_hmac(named.unwrap_or(DEFAULT_HASH))
+        mac::of_hmac(named.unwrap_or(DEFAULT_HASH))
     }
 
     /// Understands the parameters, in Vault's order.

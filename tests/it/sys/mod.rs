@@ -1,11 +1,13 @@
 //! `sys/`: what the recorded conformance cases do not show.
 
 mod auth;
+mod explain;
 mod health;
 mod help;
 mod mounts;
 mod openapi;
 mod policies;
+mod quotas;
 mod remount;
 mod seal_status;
 mod ui_mounts;

@@ -1,22 +1,24 @@
-//! Random bytes on request.
+//! Random bytes on request: an endpoint for every engine that has it.
 
+use std::marker::PhantomData;
 use std::num::IntErrorKind;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Transit;
 use super::hash::write_hex;
+use super::{Call, Endpoint};
 use crate::api::json::Object;
 use crate::api::{Error, Reply};
 use crate::crypto::random::Random;
-use crate::engine::{Call, Endpoint};
 use crate::entropy::Entropy;
 
 /// Makes random bytes.
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct MakeRandom {
+#[serde(bound = "")]
+#[schemars(bound = "", rename = "MakeRandom")]
+pub struct MakeRandom<E> {
     /// Where they come from: `platform`, `seal` or `all`. Without `urlbytes` it may be the number of bytes instead.
     source: String,
     /// How many bytes, in the path.
@@ -26,12 +28,14 @@ pub(super) struct MakeRandom {
     bytes: i64,
     /// `base64` (the default) or `hex`.
     format: Option<String>,
+    #[serde(skip)]
+    on: PhantomData<fn(&E)>,
 }
 
-impl Endpoint for MakeRandom {
-    type On = Transit;
+impl<E: 'static> Endpoint for MakeRandom<E> {
+    type On = E;
 
-    fn run(self, _: &Transit, _: &Call<'_>) -> Result<Reply, Error> {
+    fn run(self, _: &E, _: &Call<'_>) -> Result<Reply, Error> {
         let (source, len) = self.source_and_len()?;
         let len = usize::try_from(len).ok().filter(|len| *len > 0);
         let len = len.ok_or_else(|| Error::invalid("\"bytes\" cannot be less than 1"))?;
@@ -67,7 +71,7 @@ impl Endpoint for MakeRandom {
     }
 }
 
-impl MakeRandom {
+impl<E> MakeRandom<E> {
     /// What the two parts of the path mean depends on which of them are there.
     fn source_and_len(&self) -> Result<(&str, i64), Error> {
         match (&*self.source, &*self.urlbytes) {

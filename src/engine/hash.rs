@@ -1,19 +1,22 @@
-//! Hashing what a client sends.
+//! Hashing what a client sends: an endpoint for every engine that has it. Keeps nothing.
+
+use std::marker::PhantomData;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::Transit;
+use super::{Call, Endpoint};
 use crate::api::fields::Base64;
 use crate::api::json::Object;
 use crate::api::{Error, Reply};
 use crate::crypto::hash::Hash;
-use crate::engine::{Call, Endpoint};
 
 /// Hashes an input.
 #[derive(Deserialize, JsonSchema)]
-pub(super) struct HashInput {
+#[serde(bound = "")]
+#[schemars(bound = "", rename = "HashInput")]
+pub struct HashInput<E> {
     /// The hash function, in the path: beats the one in the body.
     urlalgorithm: String,
     /// The hash function: `sha2-256` (the default), another of SHA-2, or one of SHA-3.
@@ -22,13 +25,24 @@ pub(super) struct HashInput {
     input: Option<Base64>,
     /// `hex` (the default) or `base64`.
     format: Option<String>,
+    #[serde(skip)]
+    on: PhantomData<fn(&E)>,
 }
 
-impl Endpoint for HashInput {
-    type On = Transit;
+/// An engine that hashes on request.
+pub trait Hashes: 'static {
+    /// Without an input the request is refused; if not, nothing is hashed.
+    const INPUT_REQUIRED: bool;
+}
 
-    fn run(self, _: &Transit, _: &Call<'_>) -> Result<Reply, Error> {
-        let input = self.input.ok_or_else(|| Error::invalid("input missing"))?.decoded();
+impl<E: Hashes> Endpoint for HashInput<E> {
+    type On = E;
+
+    fn run(self, _: &E, _: &Call<'_>) -> Result<Reply, Error> {
+        if E::INPUT_REQUIRED && self.input.is_none() {
+            return Err(Error::invalid("input missing"));
+        }
+        let input = Base64::or_empty(self.input);
         let input = input.map_err(|error| Error::invalid(format!("unable to decode input as base64: {error}")))?;
         let format = self.format.as_deref().unwrap_or("hex");
         if !matches!(format, "hex" | "base64") {
@@ -60,7 +74,7 @@ pub(super) fn write_hex(data: &mut Object, name: &'static str, bytes: &[u8]) {
 }
 
 /// The hash function of a name. The case matters.
-pub(super) fn by_name(name: &str) -> Option<Hash> {
+pub fn by_name(name: &str) -> Option<Hash> {
     Some(match name {
         "sha1" => Hash::Sha1,
         "sha2-224" => Hash::Sha2_224,
@@ -73,9 +87,4 @@ pub(super) fn by_name(name: &str) -> Option<Hash> {
         "sha3-512" => Hash::Sha3_512,
         _ => return None,
     })
-}
-
-/// The hash function of an HMAC. The text of the refusal is Vault's, which prints a zero for the name.
-pub(super) fn of_hmac(name: &str) -> Result<Hash, Error> {
-    by_name(name).ok_or_else(|| Error::invalid("unsupported algorithm '\\x00'"))
 }
