@@ -5,6 +5,7 @@ use crate::client::from_b64;
 mod batches;
 mod keys;
 mod leaks;
+mod logins;
 mod oracles;
 mod races;
 

@@ -37,11 +37,15 @@ impl TestServer {
         Self::with_limits(limits())
     }
 
-    /// As `start`, with one mount of each engine: KV of version 2 at `secret/`, of version 1 at `kv/`.
+    /// As `start`, with one mount of each engine: KV of version 2 at `secret/`, of version 1 at `kv/`; and of each login
+    /// method.
     pub(crate) fn with_all_engines() -> Self {
         let server = Self::start();
         server.post("sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}})).expect(204);
         server.post("sys/mounts/kv", &json!({"type": "kv"})).expect(204);
+        for method in ["approle", "userpass"] {
+            server.post(&format!("sys/auth/{method}"), &json!({"type": method})).expect(204);
+        }
         server
     }
 

@@ -90,7 +90,7 @@ impl Proven {
             token.bound_cidrs = bounds;
         }
         Grant {
-            alias: Some(Alias { name: role.role_id, metadata: metadata.clone() }),
+            alias: Some(Alias { name: role.id, metadata: metadata.clone() }),
             metadata,
             token,
             recall: [(ROLE_NAME.to_owned(), name), (ROLE.to_owned(), role.uuid.to_string())].into(),

@@ -22,7 +22,8 @@ use crate::engine::{Call, Endpoint, Upsert};
 pub(super) struct Role {
     /// No other role has it, not even a later one of the same name: what belongs to the role is kept under it.
     pub(super) uuid: Uuid,
-    pub(super) role_id: String,
+    /// The role ID.
+    pub(super) id: String,
     pub(super) bind_secret_id: bool,
     pub(super) local_secret_ids: bool,
     /// The networks and addresses that may log in; none is all.
@@ -58,10 +59,10 @@ impl Stored for Gone {
 }
 
 impl Role {
-    fn new(role_id: String) -> Self {
+    fn new(id: String) -> Self {
         Self {
             uuid: new_uuid(),
-            role_id,
+            id,
             bind_secret_id: true,
             local_secret_ids: false,
             secret_id_bound_cidrs: Vec::new(),
@@ -96,7 +97,7 @@ impl Role {
         let role_path = if name.is_empty() { DECOY_PATH.to_owned() } else { record_path(&name) };
         let role: Option<Self> = records::find(view, &role_path)?;
         // It may be gone since.
-        let role = role.filter(|role| name.is_empty() || role.role_id == role_id);
+        let role = role.filter(|role| name.is_empty() || role.id == role_id);
         Ok((name, role.unwrap_or_else(|| Self::new(String::new()))))
     }
 
@@ -111,16 +112,16 @@ impl Role {
     ) -> Result<(), Error> {
         self.refuse_unconstrained()?;
         change.put(&record_path(name), self)?;
-        if before.is_some_and(|before| before.role_id == self.role_id) {
+        if before.is_some_and(|before| before.id == self.id) {
             return Ok(());
         }
-        let path = role_id_path(on, view, &self.role_id)?;
+        let path = role_id_path(on, view, &self.id)?;
         if records::find::<RoleIdRecord>(view, &path)?.is_some() {
             return Err(Error::bare("role_id already in use"));
         }
         change.put(&path, &RoleIdRecord { name: name.to_lowercase() })?.expect_absent(&path);
         if let Some(before) = before {
-            change.delete(&role_id_path(on, view, &before.role_id)?);
+            change.delete(&role_id_path(on, view, &before.id)?);
         }
         Ok(())
     }
@@ -294,7 +295,7 @@ pub(super) struct RoleFields {
 impl RoleFields {
     pub(super) fn apply(self, role: &mut Role) -> Result<(), Error> {
         if let Some(role_id) = self.role_id {
-            role.role_id = checked_role_id(&role_id, "invalid role_id supplied, or failed to generate a role_id")?;
+            role.id = checked_role_id(&role_id, "invalid role_id supplied, or failed to generate a role_id")?;
         }
         role.bind_secret_id = self.bind_secret_id.unwrap_or(role.bind_secret_id);
         role.local_secret_ids = self.local_secret_ids.unwrap_or(role.local_secret_ids);
@@ -343,7 +344,7 @@ impl Endpoint for DeleteRole {
             let Some(found) = view.get::<Role>(&path)? else { return Ok(Reply::nothing()) };
             let role = found.value;
             let mut change = view.change();
-            change.delete(&path).expect(&path, &found.stamp).delete(&role_id_path(on, &view, &role.role_id)?);
+            change.delete(&path).expect(&path, &found.stamp).delete(&role_id_path(on, &view, &role.id)?);
             change.put(&format!("{GONE_PREFIX}{}", role.uuid), &Gone {})?;
             match change.commit() {
                 Err(barrier::Error::Conflict) => {}
@@ -366,7 +367,7 @@ impl Endpoint for ReadRoleId {
     fn run(self, _: &AppRole, call: &Call<'_>) -> Result<Reply, Error> {
         let role = Role::find(&call.view()?, &self.role_name)?.ok_or(Error::NotFound)?;
         Ok(Reply::object(|data| {
-            data.set("role_id", &role.role_id);
+            data.set("role_id", &role.id);
         }))
     }
 }
@@ -387,7 +388,7 @@ impl Endpoint for SetRoleId {
     fn run(self, on: &AppRole, call: &Call<'_>) -> Result<Reply, Error> {
         edit(on, &call.view()?, &self.role_name, |role| {
             let role = role.ok_or(Error::UnsupportedPath)?;
-            Ok(Role { role_id: checked_role_id(&self.role_id, "missing role_id")?, ..role })
+            Ok(Role { id: checked_role_id(&self.role_id, "missing role_id")?, ..role })
         })?;
         Ok(Reply::nothing())
     }

@@ -7,7 +7,7 @@ use super::Userpass;
 use super::password::HashedPassword;
 use crate::api::fields::CommaList;
 use crate::api::route::Captures;
-use crate::api::{Error, Reply, TokenParams};
+use crate::api::{Error, Reply, TokenKind, TokenParams};
 use crate::auth::credential::Credential;
 use crate::auth::older::{Older, OlderFields};
 use crate::auth::params::{TokenFields, describe};
@@ -91,6 +91,7 @@ impl Endpoint for WriteUser {
             let password = password.clone().or(known).ok_or_else(|| Error::invalid(NO_PASSWORD))?;
             self.older.clone().apply(&mut token, &mut older)?;
             self.token.clone().apply(&mut token)?;
+            refuse_two_types(token.kind)?;
             Ok(User { password, token, older })
         })?;
         Ok(Reply::nothing())
@@ -188,6 +189,16 @@ impl Endpoint for DeleteUser {
 
     fn run(self, _: &Userpass, call: &Call<'_>) -> Result<Reply, Error> {
         records::delete(&call.view()?, &record_path(&self.username))
+    }
+}
+
+/// A user's tokens are all of one type.
+fn refuse_two_types(kind: TokenKind) -> Result<(), Error> {
+    match kind {
+        TokenKind::DefaultService | TokenKind::DefaultBatch => {
+            Err(Error::invalid(format!("invalid 'token_type' value {:?}", kind.name())))
+        }
+        TokenKind::Default | TokenKind::Service | TokenKind::Batch => Ok(()),
     }
 }
 

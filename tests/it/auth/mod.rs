@@ -1,5 +1,8 @@
 //! `auth/`: what the recorded conformance cases do not show.
 
+mod approle;
 mod jwt;
 mod kubernetes;
+mod lockout;
 mod token;
+mod userpass;

@@ -55,7 +55,7 @@ fn others_cannot_be_enabled_and_this_one_not_disabled() {
     let before = server.stored();
     for (path, body, text) in [
         ("new", json!({}), "backend type must be specified as a string"),
-        ("new", json!({"type": "userpass"}), "plugin not found in the catalog: userpass"),
+        ("new", json!({"type": "nosuch"}), "plugin not found in the catalog: nosuch"),
         ("new", json!({"type": "kv"}), "plugin not found in the catalog: kv"),
         ("new", json!({"type": "plugin", "plugin_name": "mine"}), "plugin not found in the catalog: mine"),
         ("new", json!({"type": "token"}), "token credential backend cannot be instantiated"),
