@@ -46,6 +46,16 @@ pub struct Call<'a> {
     pub logins: Option<&'a dyn Logins>,
 }
 
+/// A token that a login made is about to be renewed.
+pub struct Renewal<'a> {
+    /// The part of storage of the mount that made it.
+    pub view: View<'a>,
+    /// The request that renews it.
+    pub request: &'a Request,
+    pub token: &'a TokenRecord,
+    pub now: Timestamp,
+}
+
 /// What the core does for login methods and about the tokens that came of them.
 pub trait Logins {
     /// Makes the token that a method grants, or asks for a second factor first.
@@ -270,7 +280,7 @@ pub trait Engine: Send + Sync + Sized + 'static {
 
     /// A token that a login here made is about to be renewed. `None`: it lives on as it was granted. An error keeps it
     /// from being renewed, and it ends when it would have.
-    fn renew(&self, _view: &View<'_>, _request: &Request, _token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
+    fn renew(&self, _renewal: &Renewal<'_>) -> Result<Option<TokenParams>, Error> {
         Ok(None)
     }
 }
@@ -285,7 +295,7 @@ pub trait Backend: Send + Sync {
     /// See [`Engine::tick`].
     fn tick(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error>;
     /// See [`Engine::renew`].
-    fn renew(&self, view: &View<'_>, request: &Request, token: &TokenRecord) -> Result<Option<TokenParams>, Error>;
+    fn renew(&self, renewal: &Renewal<'_>) -> Result<Option<TokenParams>, Error>;
     /// All rows, for help and documentation.
     fn rows(&self) -> Vec<&'static Row>;
 }
@@ -322,8 +332,8 @@ impl<E: Engine> Backend for Served<E> {
         self.engine.tick(view, now)
     }
 
-    fn renew(&self, view: &View<'_>, request: &Request, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
-        self.engine.renew(view, request, token)
+    fn renew(&self, renewal: &Renewal<'_>) -> Result<Option<TokenParams>, Error> {
+        self.engine.renew(renewal)
     }
 
     fn rows(&self) -> Vec<&'static Row> {

@@ -27,6 +27,7 @@ use zeroize::Zeroizing;
 use crate::crypto::wiped::Wiped;
 
 /// The calls of one owner.
+#[derive(Default)]
 pub struct Outbound {
     /// Calls of all owners.
     all: Arc<AtomicUsize>,
@@ -70,12 +71,6 @@ pub enum Error {
     TooLong(String),
     #[error("too many requests wait for other servers; try again")]
     Busy,
-}
-
-impl Default for Outbound {
-    fn default() -> Self {
-        Self { all: Arc::default(), own: AtomicUsize::default() }
-    }
 }
 
 impl Outbound {

@@ -1,6 +1,7 @@
 //! Login methods: engines whose replies carry a token.
 
 pub mod approle;
+pub mod cert;
 mod credential;
 mod glob;
 pub mod jwt;

@@ -10,6 +10,7 @@ use super::Settings;
 use super::mounts::{AUTH_PREFIX, MountEntry, unknown_kind};
 use crate::api::Error;
 use crate::auth::approle::AppRole;
+use crate::auth::cert::Cert;
 use crate::auth::jwt::Jwt;
 use crate::auth::kubernetes::Kubernetes;
 use crate::auth::userpass::{Passwords, Userpass};
@@ -28,10 +29,11 @@ pub(super) struct Engines {
     approle: Arc<Rows<AppRole>>,
     userpass: Arc<Rows<Userpass>>,
     passwords: Arc<Passwords>,
-    settings: Settings,
+    cert: Arc<Rows<Cert>>,
     jwt: Arc<Rows<Jwt>>,
     kubernetes: Arc<Rows<Kubernetes>>,
     outbound: Outbound,
+    settings: Settings,
 }
 
 impl Engines {
@@ -45,10 +47,11 @@ impl Engines {
             approle: Arc::new(Rows::new(AppRole::ROUTES)),
             userpass: Arc::new(Rows::new(Userpass::ROUTES)),
             passwords: Arc::new(Passwords::new()),
-            settings: settings.clone(),
+            cert: Arc::new(Rows::new(Cert::ROUTES)),
             jwt: Arc::new(Rows::new(Jwt::ROUTES)),
             kubernetes: Arc::new(Rows::new(Kubernetes::ROUTES)),
             outbound: Outbound::default(),
+            settings: settings.clone(),
         }
     }
 
@@ -80,6 +83,7 @@ impl Engines {
                 ("approle", served(&self.approle, AppRole::new(max)))
             }
             "userpass" => ("userpass", served(&self.userpass, Userpass::new(self.passwords.clone()))),
+            "cert" => ("cert", served(&self.cert, Cert)),
             "jwt" => ("jwt", served(&self.jwt, Jwt::new(self.outbound.another()))),
             "oidc" => ("oidc", served(&self.jwt, Jwt::new(self.outbound.another()))),
             "kubernetes" => ("kubernetes", served(&self.kubernetes, Kubernetes::new(self.outbound.another()))),
@@ -130,9 +134,10 @@ mod tests {
     use crate::secrets::cubbyhole::Cubbyhole;
 
     /// The rows of every engine, by its name.
-    fn tables() -> [(&'static str, Vec<&'static Row>); 10] {
+    fn tables() -> [(&'static str, Vec<&'static Row>); 11] {
         [
             ("approle", Rows::new(AppRole::ROUTES).rows()),
+            ("cert", Rows::new(Cert::ROUTES).rows()),
             ("cubbyhole", Rows::new(Cubbyhole::ROUTES).rows()),
             ("jwt", Rows::new(Jwt::ROUTES).rows()),
             ("kubernetes", Rows::new(Kubernetes::ROUTES).rows()),

@@ -14,7 +14,7 @@ use crate::api::{Error, Grant, Reply, TokenKind, TokenParams};
 use crate::auth::token::go_duration;
 use crate::barrier::{Horizon, View};
 use crate::clock::Timestamp;
-use crate::engine::{Call, Logins};
+use crate::engine::{Call, Logins, Renewal};
 
 /// Where the login methods of one request turn to.
 pub(super) struct LoginDesk<'a> {
@@ -52,7 +52,8 @@ impl Logins for LoginDesk<'_> {
 
     fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
         let Some((mount, _)) = self.active.mounts.find(&token.path) else { return Ok(None) };
-        mount.backend.renew(&mount.scope.view(self.horizon), call.request, token)
+        let (view, request, now) = (mount.scope.view(self.horizon), call.request, call.now);
+        mount.backend.renew(&Renewal { view, request, token, now })
     }
 }
 

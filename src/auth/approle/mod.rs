@@ -11,13 +11,12 @@ use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 use zeroize::Zeroizing;
 
-use crate::access::tokens::TokenRecord;
-use crate::api::{Error, Request, TokenParams};
+use crate::api::{Error, TokenParams};
 use crate::barrier::{self, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::random::Random;
-use crate::engine::{Engine, Route, delete, list, read, upsert, write};
+use crate::engine::{Engine, Renewal, Route, delete, list, read, upsert, write};
 use crate::entropy::Entropy;
 
 mod field;
@@ -64,7 +63,7 @@ impl Engine for AppRole {
     }
 
     /// A token lives on while its role is there, by what the role says now.
-    fn renew(&self, view: &View<'_>, _: &Request, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
+    fn renew(&self, Renewal { view, token, .. }: &Renewal<'_>) -> Result<Option<TokenParams>, Error> {
         login::renewed(view, token).map(Some)
     }
 }

@@ -23,12 +23,12 @@ pub(in crate::auth) struct Expected<'a> {
     pub(in crate::auth) timeless: bool,
 }
 
-/// Seconds by which clocks may differ: 0 is the default, less than 0 is none.
+/// By how many seconds clocks may differ: 0 is the default, less than 0 is none.
 #[derive(Clone, Copy, Default)]
 pub(in crate::auth) struct Leeways {
-    pub(in crate::auth) expiration_s: i64,
-    pub(in crate::auth) not_before_s: i64,
-    pub(in crate::auth) clock_skew_s: i64,
+    pub(in crate::auth) expiration: i64,
+    pub(in crate::auth) not_before: i64,
+    pub(in crate::auth) clock_skew: i64,
 }
 
 impl Claims {
@@ -69,24 +69,20 @@ impl Claims {
     fn check_times(&self, expected: &Expected<'_>, now: Timestamp) -> Result<(), String> {
         let (issued, expires, not_before) = (self.time("iat")?, self.time("exp")?, self.time("nbf")?);
         if (issued, expires, not_before) == (0, 0, 0) {
-            return match expected.timeless {
-                true => Ok(()),
-                false => {
-                    Err("no issued at (iat), not before (nbf), or expiration time (exp) claims in token".to_owned())
-                }
-            };
+            let text = "no issued at (iat), not before (nbf), or expiration time (exp) claims in token";
+            return if expected.timeless { Ok(()) } else { Err(text.to_owned()) };
         }
         let leeways = &expected.leeways;
         let expires = match expires {
-            0 => issued.max(not_before).saturating_add(leeway(leeways.expiration_s, LEEWAY_DEFAULT_S)),
+            0 => issued.max(not_before).saturating_add(leeway(leeways.expiration, LEEWAY_DEFAULT_S)),
             expires => expires,
         };
         let not_before = match (not_before, issued) {
-            (0, 0) => expires.saturating_sub(leeway(leeways.not_before_s, LEEWAY_DEFAULT_S)),
+            (0, 0) => expires.saturating_sub(leeway(leeways.not_before, LEEWAY_DEFAULT_S)),
             (0, issued) => issued,
             (not_before, _) => not_before,
         };
-        let (now, skew) = (now.as_second(), leeway(leeways.clock_skew_s, CLOCK_SKEW_DEFAULT_S));
+        let (now, skew) = (now.as_second(), leeway(leeways.clock_skew, CLOCK_SKEW_DEFAULT_S));
         if now.saturating_add(skew) < not_before {
             return Err("invalid not before (nbf) claim: token not yet valid".to_owned());
         }

@@ -16,6 +16,7 @@ use crate::outbound;
 /// What an admin set.
 #[derive(Clone, Default, PartialEq, Serialize, Deserialize)]
 #[serde(default)]
+#[expect(clippy::struct_field_names, reason = "they are Vault's parameters")]
 pub(super) struct Config {
     pub(super) jwt_validation_pubkeys: Vec<String>,
     pub(super) jwks_url: String,

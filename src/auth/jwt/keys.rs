@@ -140,10 +140,10 @@ fn refused(error: &outbound::Error) -> Failure {
 
 fn verify_by_keys_of(config: &Config, token: &Jws<'_>) -> Result<(), Failure> {
     let mut keys = config.jwt_validation_pubkeys.iter().filter_map(|pem| Key::from_pem(pem));
-    match keys.any(|key| token.is_signed_by(&key)) {
-        true => Ok(()),
-        false => Err(Failure::Token("no known key successfully validated the token signature".to_owned())),
+    if keys.any(|key| token.is_signed_by(&key)) {
+        return Ok(());
     }
+    Err(Failure::Token("no known key successfully validated the token signature".to_owned()))
 }
 
 impl KeySet {
@@ -168,7 +168,7 @@ impl From<outbound::Error> for Absent {
     }
 }
 
-/// What is read of a discovery document (OpenID Connect Discovery 1.0).
+/// What is read of a discovery document (`OpenID` Connect Discovery 1.0).
 #[derive(Deserialize)]
 struct Discovery {
     issuer: String,

@@ -36,7 +36,7 @@ impl Endpoint for LogIn {
         }
         let role = role::find(&view, &name)?;
         let role = role.ok_or_else(|| Error::invalid(format!("role {name:?} could not be found")))?;
-        if role.role_type == "oidc" {
+        if role.kind == "oidc" {
             return Err(Error::invalid("role with oidc role_type is not allowed"));
         }
         if self.jwt.is_empty() {
@@ -85,10 +85,8 @@ fn verified(on: &Jwt, config: &Config, role: &Role, token: &str, call: &Call<'_>
 impl Role {
     /// What somebody with these claims gets.
     fn grant(&self, name: String, claims: &Claims) -> Result<Grant, String> {
-        let user = match self.user_claim_json_pointer {
-            true => claims.at(&self.user_claim),
-            false => claims.named(&self.user_claim),
-        };
+        let by_pointer = self.user_claim_json_pointer;
+        let user = if by_pointer { claims.at(&self.user_claim) } else { claims.named(&self.user_claim) };
         let user = user.ok_or_else(|| format!("claim {:?} not found in token", self.user_claim))?;
         let user = user.as_str().filter(|user| !user.is_empty());
         let user = user.ok_or_else(|| format!("claim {:?} could not be converted to string", self.user_claim))?;

@@ -24,7 +24,7 @@ pub(super) struct Role {
     pub(super) token: TokenParams,
     older: Older,
     /// `jwt` or `oidc`.
-    pub(super) role_type: String,
+    pub(super) kind: String,
     expiration_leeway_s: i64,
     not_before_leeway_s: i64,
     clock_skew_leeway_s: i64,
@@ -51,9 +51,9 @@ impl Stored for Role {
 impl Role {
     pub(super) fn leeways(&self) -> Leeways {
         Leeways {
-            expiration_s: self.expiration_leeway_s,
-            not_before_s: self.not_before_leeway_s,
-            clock_skew_s: self.clock_skew_leeway_s,
+            expiration: self.expiration_leeway_s,
+            not_before: self.not_before_leeway_s,
+            clock_skew: self.clock_skew_leeway_s,
         }
     }
 
@@ -64,7 +64,7 @@ impl Role {
 
     fn refuse_useless(&self) -> Result<(), Error> {
         let none = |list: &Option<Vec<String>>| list.as_ref().is_none_or(Vec::is_empty);
-        if self.role_type == "oidc" && none(&self.allowed_redirect_uris) {
+        if self.kind == "oidc" && none(&self.allowed_redirect_uris) {
             let text = "'allowed_redirect_uris' must be set if 'role_type' is 'oidc' or unspecified.";
             return Err(Error::invalid(text));
         }
@@ -72,7 +72,7 @@ impl Role {
             && self.token.bound_cidrs.is_empty()
             && self.bound_subject.is_empty()
             && self.bound_claims.as_ref().is_none_or(Map::is_empty);
-        if self.role_type != "oidc" && unbound {
+        if self.kind != "oidc" && unbound {
             return Err(Error::invalid("must have at least one bound constraint when creating/updating a role"));
         }
         Ok(())
@@ -120,7 +120,7 @@ impl Endpoint for ReadRole {
             data.set("expiration_leeway", role.expiration_leeway_s).set("groups_claim", &role.groups_claim);
             data.set("max_age", role.max_age_s).set("not_before_leeway", role.not_before_leeway_s);
             data.set("oauth2_metadata", &role.oauth2_metadata).set("oidc_scopes", &role.oidc_scopes);
-            data.set("role_type", &role.role_type).set("user_claim", &role.user_claim);
+            data.set("role_type", &role.kind).set("user_claim", &role.user_claim);
             data.set("user_claim_json_pointer", role.user_claim_json_pointer);
             data.set("verbose_oidc_logging", role.verbose_oidc_logging);
             params::describe(data, &role.token);
@@ -215,7 +215,7 @@ impl Endpoint for WriteRole {
 impl WriteRole {
     /// Puts what was sent into the place of what there was.
     fn apply(self, role: &mut Role) -> Result<(), Error> {
-        role.role_type = match self.role_type.as_str() {
+        role.kind = match self.role_type.as_str() {
             "" => "oidc".to_owned(),
             "jwt" | "oidc" => self.role_type,
             unknown => return Err(Error::invalid(format!("invalid 'role_type': {unknown}"))),

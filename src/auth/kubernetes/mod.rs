@@ -3,10 +3,8 @@
 //! `review` asks, `account` reads what a token says, `role` and `config` are what an admin sets, and `login` puts them
 //! together. Knows no Kubernetes but its token reviews.
 
-use crate::access::tokens::TokenRecord;
-use crate::api::{Error, Request, TokenParams};
-use crate::barrier::View;
-use crate::engine::{Engine, Route, delete, list, read, upsert, write};
+use crate::api::{Error, TokenParams};
+use crate::engine::{Engine, Renewal, Route, delete, list, read, upsert, write};
 use crate::outbound::Outbound;
 
 mod account;
@@ -42,10 +40,10 @@ impl Engine for Kubernetes {
     const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES];
 
     /// The role must still be there, and says how long the token lives from now on.
-    fn renew(&self, view: &View<'_>, _: &Request, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
-        let name = token.recall.get("role").map_or("", String::as_str);
-        let role = role::find(view, name)?;
-        let role = role.ok_or_else(|| Error::bare(format!("role {name} does not exist during renewal")))?;
+    fn renew(&self, renewal: &Renewal<'_>) -> Result<Option<TokenParams>, Error> {
+        let name = renewal.token.recall.get("role").map_or("", String::as_str);
+        let role = role::find(&renewal.view, name)?;
+        let role = role.ok_or_else(|| Error::invalid(format!("role {name} does not exist during renewal")))?;
         Ok(Some(role.token))
     }
 }

@@ -8,10 +8,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::access::cidr;
-use crate::access::tokens::TokenRecord;
-use crate::api::{Alias, Error, Grant, Reply, Request, TokenParams};
-use crate::barrier::View;
-use crate::engine::{Call, Endpoint, Engine, Route, delete, list, read, upsert, write};
+use crate::api::{Alias, Error, Grant, Reply, TokenParams};
+use crate::engine::{Call, Endpoint, Engine, Renewal, Route, delete, list, read, upsert, write};
 
 use super::credential::Credential;
 use super::params::same_policies;
@@ -48,7 +46,7 @@ impl Engine for Userpass {
     const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES];
 
     /// A token lives on while its user has the policies that it was made with.
-    fn renew(&self, view: &View<'_>, _: &Request, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
+    fn renew(&self, Renewal { view, token, .. }: &Renewal<'_>) -> Result<Option<TokenParams>, Error> {
         let name = token.recall.get(USERNAME).map_or("", String::as_str);
         let user =
             User::find(view, name)?.ok_or_else(|| Error::invalid("the user does not exist any more, not renewing"))?;

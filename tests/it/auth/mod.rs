@@ -1,6 +1,7 @@
 //! `auth/`: what the recorded conformance cases do not show.
 
 mod approle;
+mod cert;
 mod jwt;
 mod kubernetes;
 mod lockout;
