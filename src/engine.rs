@@ -4,6 +4,7 @@
 //! no other way to storage. Knows nothing of any one engine, and nothing of HTTP.
 
 use std::sync::Arc;
+use std::time::Duration;
 
 use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::DeserializeOwned;
@@ -67,8 +68,20 @@ pub trait Logins {
     /// Notes how a guess at a name went.
     fn settle_guess(&self, call: &Call<'_>, name: &str, right: bool) -> Result<(), Error>;
 
-    /// What the method says that once granted a token: see [`Engine::renew`].
-    fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Option<TokenParams>, Error>;
+    /// What the method says that once granted a token.
+    fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Renewed, Error>;
+
+    /// The identifier of the entity that a token made here belongs to under a name; it is made if there is none.
+    fn entity_of(&self, call: &Call<'_>, alias: &str) -> Result<String, Error>;
+}
+
+/// What decides how long a token lives on.
+pub struct Renewed {
+    /// What the login method that made it says: see [`Engine::renew`].
+    pub token: Option<TokenParams>,
+    /// The life that is usual at its mount, and the longest.
+    pub ttl_default: Duration,
+    pub ttl_max: Duration,
 }
 
 impl<'a> Call<'a> {
@@ -93,8 +106,13 @@ impl<'a> Call<'a> {
     }
 
     /// What the method that granted a token says of it now that it is renewed.
-    pub fn renewed(&self, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
+    pub fn renewed(&self, token: &TokenRecord) -> Result<Renewed, Error> {
         self.logins.ok_or(Error::Sealed)?.renew(self, token)
+    }
+
+    /// The entity that a token made here belongs to under a name.
+    pub fn entity_of(&self, alias: &str) -> Result<String, Error> {
+        self.logins.ok_or(Error::Sealed)?.entity_of(self, alias)
     }
 
     /// Whether the sender may also read another path below the mount.

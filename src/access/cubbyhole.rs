@@ -11,9 +11,12 @@ use crate::api::Error;
 use crate::barrier::{self, Change, Stored, View};
 
 impl Caller {
-    /// Where on the platform this token keeps its own records; ends in `/`.
-    pub fn cubbyhole(&self) -> String {
-        records_path(&self.record.accessor)
+    /// Where on the platform this token keeps its own records; ends in `/`. A batch token has no such place.
+    pub fn cubbyhole(&self) -> Result<String, Error> {
+        if self.record.batch {
+            return Err(Error::invalid("cubbyhole operations are only supported by \"service\" type tokens"));
+        }
+        Ok(records_path(&self.record.accessor))
     }
 
     /// Makes the cubbyhole in the change that makes the token.

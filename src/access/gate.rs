@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::acl::{Acl, Capabilities};
+use super::cidr;
 use super::conditions::Unmet;
 use super::explain::{self, Question};
 use super::policies::Policies;
@@ -33,10 +34,12 @@ impl Admitted {
     }
 }
 
-/// Finds the owner of the request's token.
+/// Finds the owner of the request's token. One that may not be used from where the request comes is as good as none.
 pub fn identify(tokens: &Tokens, view: &View<'_>, request: &Request, now: Timestamp) -> Result<Arc<Caller>, Error> {
     let token = request.token.as_ref().ok_or(Error::Unauthenticated)?;
-    tokens.look_up(view, token, now)?.ok_or(Error::Unauthenticated)
+    let caller = tokens.look_up(view, token, now)?;
+    let is_near = |caller: &Arc<Caller>| cidr::admit(&caller.record.bound_cidrs, request.remote);
+    caller.filter(is_near).ok_or(Error::Unauthenticated)
 }
 
 /// What somebody asks for.

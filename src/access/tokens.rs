@@ -1,19 +1,28 @@
-//! Tokens: made, looked up, renewed, revoked with their children.
+//! Tokens: made, looked up, used and renewed. How they end is `end`'s business.
 //!
 //! The store knows a token by a keyed hash only; whoever reads the store cannot use what it finds. Knows nothing of mounts.
 
-use std::collections::BTreeMap;
-use std::fmt::Write as _;
+mod batch;
+mod end;
+mod id;
+mod leases;
+mod record;
+mod tidy;
+
 use std::sync::Arc;
-use std::time::Duration;
 
 use quick_cache::sync::{Cache, GuardResult};
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use self::batch::BatchTokens;
+pub use self::id::{Id, new_accessor, new_token};
+use self::record::{AccessorRecord, Note, accessor_path, child_path};
+pub use self::record::{TokenRecord, nanoseconds};
+pub use self::tidy::TIDY_STARTED;
+use self::tidy::Tidying;
 use super::acl::Acl;
-use super::cubbyhole;
-use super::policies::{Compiled, Policies, ROOT_POLICY, WRAPPING_POLICY};
+use super::policies::{Compiled, Policies, ROOT_POLICY};
 use crate::api::{Error, Login, Token};
 use crate::barrier::{self, Change, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
@@ -24,8 +33,10 @@ use crate::entropy::Entropy;
 /// All tokens of this server. The views given to its methods are views of the platform.
 pub struct Tokens {
     salt: HmacSha256,
+    batches: BatchTokens,
     /// Callers seen lately. A token that is revoked is removed after its record.
     cache: Cache<Id, Arc<Caller>>,
+    tidying: Tidying,
     pub policies: Policies,
 }
 
@@ -36,91 +47,67 @@ pub struct Caller {
     rights: Compiled,
 }
 
-/// HMAC-SHA-256[salt](token): how the store knows a token. Stored in hexadecimal.
-#[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
-#[serde(into = "String", try_from = "String")]
-pub struct Id([u8; 32]);
-
-/// A link of the chain from a token to those that it ends with.
-struct Maker {
-    id: Id,
-    accessor: Option<String>,
-}
-
-/// What is kept of a token. Times are in seconds since 1970, with nanoseconds where clients see them.
-#[derive(Clone, Serialize, Deserialize)]
-pub struct TokenRecord {
-    pub accessor: String,
-    pub policies: Vec<String>,
-    /// The endpoint that made it.
-    pub path: String,
-    pub display_name: String,
-    pub metadata: Option<BTreeMap<String, String>>,
-    pub created_ns: i64,
-    pub ttl_s: u64,
-    pub explicit_ttl_max_s: u64,
-    pub period_s: u64,
-    pub renewable: bool,
-    /// `None`: never.
-    pub expires_ns: Option<i64>,
-    pub renewed_ns: Option<i64>,
-    /// The token that made it, whose end is its own; `None` for orphans.
-    pub parent: Option<Id>,
-    /// The parent's accessor: a token of the same name that is made later is not the parent.
-    #[serde(default)]
-    pub parent_accessor: Option<String>,
-    /// Requests that it is good for; zero is any number.
-    #[serde(default)]
-    pub num_uses: u64,
-    /// Its records are in the token itself, and none in the store.
-    #[serde(default)]
-    pub batch: bool,
-    /// The role of `auth/token` that it was made with; empty without one.
-    #[serde(default)]
-    pub role: String,
-    /// The networks and addresses that may use it; none is all.
-    #[serde(default)]
-    pub bound_cidrs: Vec<String>,
-    /// Whose it is; empty if it is nobody's.
-    #[serde(default)]
-    pub entity_id: String,
-    /// What its login method wants to know again when it is renewed.
-    #[serde(default)]
-    pub recall: BTreeMap<String, String>,
-}
-
-impl Stored for TokenRecord {
-    const VERSION: u8 = 1;
-}
-
 impl Tokens {
-    /// Loads the salt of this store's token hashes, or makes it.
+    /// Loads the secrets of this store's tokens, or makes them.
     pub fn open(view: &View<'_>) -> Result<Self, Error> {
         let salt = view.get::<Salt>(SALT_PATH)?.map(|found| found.value);
         let salt = salt.map_or_else(|| create_salt(view), Ok)?;
-        Ok(Self { salt: HmacSha256::new(&salt.0.0), cache: Cache::new(CACHED_MAX), policies: Policies::default() })
+        Ok(Self {
+            salt: HmacSha256::new(&salt.0.0),
+            batches: BatchTokens::open(view)?,
+            cache: Cache::new(CACHED_MAX),
+            tidying: Tidying::default(),
+            policies: Policies::default(),
+        })
     }
 
-    /// Finds the caller whose token this is, unless it is unknown, revoked or expired, or one of its makers is.
+    /// Finds the caller whose token this is, unless it is unknown, revoked, expired or used up, or one of its makers is.
     pub fn look_up(&self, view: &View<'_>, token: &Token, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
-        self.by_id(view, self.id(token), now)
+        let id = self.id(token);
+        let Some(record) = self.batches.read(token) else { return self.by_id(view, id, now) };
+        let alive = record.is_alive(now) && self.makers_are_alive(view, &record, now)?;
+        alive.then(|| self.caller(view, id, record).map(Arc::new)).transpose()
+    }
+
+    /// Finds the caller whose token has an accessor.
+    pub fn by_accessor(&self, view: &View<'_>, accessor: &str, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
+        let Some(found) = view.get::<AccessorRecord>(&accessor_path(accessor))? else { return Ok(None) };
+        let caller = self.by_id(view, found.value.id, now)?;
+        Ok(caller.filter(|caller| caller.record.accessor == accessor))
     }
 
     fn by_id(&self, view: &View<'_>, id: Id, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
-        let mut caller: Option<Arc<Caller>> = None;
-        let mut next = Some(Maker { id, accessor: None });
-        while let Some(Maker { id, accessor }) = next {
-            let link = self.find(view, id)?;
-            let link = link.filter(|link| accessor.is_none_or(|accessor| accessor == link.record.accessor));
-            let Some(link) = link else { return Ok(None) };
-            if link.record.expires_ns.is_some_and(|expires| expires <= nanoseconds(now)) {
-                self.revoke(view, &link)?;
-                return Ok(None);
+        match self.living(view, id, now)? {
+            Some(caller) if self.makers_are_alive(view, &caller.record, now)? => {
+                self.with_current_rights(view, caller).map(Some)
             }
-            next = link.record.maker();
-            caller.get_or_insert(link);
+            Some(_) | None => Ok(None),
         }
-        caller.map(|caller| self.with_current_rights(view, caller)).transpose()
+    }
+
+    /// Whether everyone is alive with whose token this one ends.
+    fn makers_are_alive(&self, view: &View<'_>, record: &TokenRecord, now: Timestamp) -> Result<bool, Error> {
+        let mut next = record.maker();
+        for _ in 0..=MAKERS_MAX {
+            let Some(maker) = next else { return Ok(true) };
+            let link = self.living(view, maker.id, now)?;
+            let is_maker = |link: &Arc<Caller>| maker.accessor.is_none_or(|accessor| accessor == link.record.accessor);
+            let Some(link) = link.filter(is_maker) else { return Ok(false) };
+            next = link.record.maker();
+        }
+        Ok(false)
+    }
+
+    /// A token that is alive by itself. One whose time is over ends.
+    fn living(&self, view: &View<'_>, id: Id, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
+        let Some(caller) = self.find(view, id)? else { return Ok(None) };
+        if caller.record.is_alive(now) {
+            return Ok(Some(caller));
+        }
+        if !caller.record.spent {
+            self.end_some(view, id)?;
+        }
+        Ok(None)
     }
 
     /// A caller as the policies of this moment have it. One whose rights are out of date is loaded again by whoever comes
@@ -134,32 +121,48 @@ impl Tokens {
         self.caller(view, caller.id, caller.record.clone()).map(Arc::new)
     }
 
-    /// Finds the caller whose token has an accessor.
-    pub fn by_accessor(&self, view: &View<'_>, accessor: &str, now: Timestamp) -> Result<Option<Arc<Caller>>, Error> {
-        let found = view.get::<AccessorRecord>(&accessor_path(accessor))?;
-        found.map_or(Ok(None), |found| self.by_id(view, found.value.id, now))
-    }
-
     /// Makes a token of a kind that the record says.
     pub fn issue(&self, view: &View<'_>, record: TokenRecord) -> Result<(Token, Arc<Caller>), Error> {
         if record.batch {
-            return Err(Error::invalid("batch tokens are not available on this server yet"));
+            return self.issue_batch(view, record);
         }
         let token = new_token();
         let caller = self.create(view, &token, record)?;
         Ok((token, caller))
     }
 
-    /// Stores a new token.
+    fn issue_batch(&self, view: &View<'_>, record: TokenRecord) -> Result<(Token, Arc<Caller>), Error> {
+        if record.policies.iter().any(|policy| policy == ROOT_POLICY) {
+            return Err(Error::invalid("batch tokens cannot be root tokens"));
+        }
+        self.refuse_too_deep(view, record.parent)?;
+        let record = TokenRecord { accessor: String::new(), renewable: false, num_uses: 0, period_s: 0, ..record };
+        let token = self.batches.write(&record)?;
+        let caller = self.caller(view, self.id(&token), record)?;
+        Ok((token, Arc::new(caller)))
+    }
+
+    /// Stores a new token. Its maker must be alive when that happens.
     pub fn create(&self, view: &View<'_>, token: &Token, record: TokenRecord) -> Result<Arc<Caller>, Error> {
         self.refuse_too_deep(view, record.parent)?;
-        let mut change = view.change();
-        let caller = self.add(view, &mut change, token, record)?;
-        change.commit().map_err(|error| match error {
-            barrier::Error::Conflict => Error::invalid("cannot create a token with a duplicate ID"),
-            other => other.into(),
-        })?;
-        Ok(caller)
+        let created = Timestamp::from_nanosecond(record.created_ns.into()).map_err(Error::internal)?;
+        if !self.makers_are_alive(view, &record, created)? {
+            return Err(Error::Unauthenticated);
+        }
+        loop {
+            let mut change = view.change();
+            while_maker_lives(view, &mut change, &record, created)?;
+            let caller = self.add(view, &mut change, token, record.clone())?;
+            match change.commit() {
+                Ok(_) => return Ok(caller),
+                Err(barrier::Error::Conflict) if view.get::<TokenRecord>(&caller.id.path())?.is_some() => {
+                    return Err(Error::invalid("cannot create a token with a duplicate ID"));
+                }
+                // Its maker was renewed or has ended.
+                Err(barrier::Error::Conflict) => {}
+                Err(error) => return Err(error.into()),
+            }
+        }
     }
 
     /// Makes a new token part of a change, which is a conflict if the token exists.
@@ -174,8 +177,8 @@ impl Tokens {
         let path = id.path();
         change.put(&path, &record)?.expect_absent(&path);
         change.put(&accessor_path(&record.accessor), &AccessorRecord { id })?;
-        if let Some(parent) = record.parent {
-            change.put(&child_path(parent, id), &ChildRecord {})?;
+        for note in notes(&record, id) {
+            change.put(&note, &Note {})?;
         }
         self.caller(view, id, record).map(Arc::new)
     }
@@ -192,8 +195,8 @@ impl Tokens {
         let found = view.get::<TokenRecord>(&path)?.filter(|found| found.value.accessor == caller.record.accessor);
         let Some(found) = found else { return Ok(None) };
         let mut change = view.change();
-        change.delete(&path).expect(&path, &found.stamp).delete(&accessor_path(&caller.record.accessor));
-        cubbyhole::end(view, &mut change, &caller.record.accessor)?;
+        change.expect(&path, &found.stamp);
+        end::delete(view, &mut change, caller.id, &found.value)?;
         let added = with(&mut change)?;
         match change.commit() {
             Ok(_) => {
@@ -217,70 +220,85 @@ impl Tokens {
 
     /// Gives a token more time: until `expires`.
     pub fn renew(&self, view: &View<'_>, caller: &Caller, expires: Timestamp, now: Timestamp) -> Result<(), Error> {
-        let path = caller.id.path();
         let (expires_ns, renewed_ns) = (Some(nanoseconds(expires)), Some(nanoseconds(now)));
+        self.update(
+            view,
+            caller,
+            |record| record.is_alive(now),
+            |record| {
+                (record.expires_ns, record.renewed_ns) = (expires_ns, renewed_ns);
+            },
+        )?;
+        Ok(())
+    }
+
+    /// Counts a request of a token that is good for so many. Of all who try at once as many succeed as requests are left;
+    /// the last leaves the token unusable, and whoever got that one ends it with `settle`. The one use of a token that
+    /// was made for an answer is to get that answer, which `spend` counts.
+    pub fn charge(&self, view: &View<'_>, caller: Arc<Caller>) -> Result<Arc<Caller>, Error> {
+        if caller.record.num_uses == 0 || caller.is_wrapping() {
+            return Ok(caller);
+        }
+        let record = self.update(
+            view,
+            &caller,
+            |record| !record.spent,
+            |record| match record.num_uses {
+                0 | 1 => record.spent = true,
+                _ => record.num_uses -= 1,
+            },
+        )?;
+        Ok(Arc::new(Caller { id: caller.id, record, rights: caller.rights.clone() }))
+    }
+
+    /// Ends a token whose last request is over. If that fails it stays unusable, and is deleted at its time.
+    pub fn settle(&self, view: &View<'_>, caller: &Caller) {
+        if !caller.record.spent {
+            return;
+        }
+        if let Err(error) = self.revoke(view, caller) {
+            tracing::error!(%error, "a token without uses could not be deleted");
+        }
+    }
+
+    /// Changes the record of a token that is what it was when `caller` was found, and that `admits` takes.
+    fn update(
+        &self,
+        view: &View<'_>,
+        caller: &Caller,
+        admits: impl Fn(&TokenRecord) -> bool,
+        change_record: impl Fn(&mut TokenRecord),
+    ) -> Result<TokenRecord, Error> {
+        let path = caller.id.path();
         loop {
             let found = view.get::<TokenRecord>(&path)?.ok_or(Error::Unauthenticated)?;
+            let mut record = found.value;
+            if record.accessor != caller.record.accessor || !admits(&record) {
+                return Err(Error::Unauthenticated);
+            }
             let mut change = view.change();
-            change.put(&path, &TokenRecord { expires_ns, renewed_ns, ..found.value })?.expect(&path, &found.stamp);
+            if let Some(note) = record.expiry_path(caller.id) {
+                change.delete(&note);
+            }
+            change_record(&mut record);
+            change.put(&path, &record)?.expect(&path, &found.stamp);
+            if let Some(note) = record.expiry_path(caller.id) {
+                change.put(&note, &Note {})?;
+            }
             match change.commit() {
-                Ok(_) => break,
-                // Renewed or revoked meanwhile.
+                Ok(_) => {
+                    self.cache.remove(&caller.id);
+                    return Ok(record);
+                }
+                // Renewed, used or revoked meanwhile.
                 Err(barrier::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
         }
-        self.cache.remove(&caller.id);
-        Ok(())
     }
 
-    /// Ends a token, and with it all that were made with it. Those go first: a crash in between leaves none without its
-    /// maker.
-    pub fn revoke(&self, view: &View<'_>, caller: &Caller) -> Result<(), Error> {
-        let tree = Self::tree(view, caller.id)?;
-        for part in tree.rchunks(REVOKED_AT_ONCE) {
-            loop {
-                match Self::end(view, part) {
-                    Ok(()) => break,
-                    // One of them got a cubbyhole meanwhile; none gets a second one.
-                    Err(barrier::Error::Conflict) => {}
-                    Err(error) => return Err(error.into()),
-                }
-            }
-            for id in part {
-                self.cache.remove(id);
-            }
-        }
-        Ok(())
-    }
-
-    /// Ends tokens in one commit.
-    fn end(view: &View<'_>, tokens: &[Id]) -> Result<(), barrier::Error> {
-        let mut change = view.change();
-        for id in tokens {
-            let Some(found) = view.get::<TokenRecord>(&id.path())? else { continue };
-            change.delete(&id.path()).delete(&accessor_path(&found.value.accessor));
-            if let Some(parent) = found.value.parent {
-                change.delete(&child_path(parent, *id));
-            }
-            cubbyhole::end(view, &mut change, &found.value.accessor)?;
-        }
-        change.commit().map(drop)
-    }
-
-    /// A token and all that were made with it, makers before what they made.
-    fn tree(view: &View<'_>, root: Id) -> Result<Vec<Id>, Error> {
-        let mut tree = vec![root];
-        let mut seen = 0;
-        while let Some(id) = tree.get(seen).copied() {
-            let children = view.list(&children_path(id), "", usize::MAX)?;
-            tree.extend(children.iter().filter_map(|hex| Id::from_hex(hex)));
-            seen += 1;
-        }
-        Ok(tree)
-    }
-
-    fn id(&self, token: &Token) -> Id {
+    /// How the store knows a token.
+    pub fn id(&self, token: &Token) -> Id {
         Id(self.salt.compute(token.expose().as_bytes()))
     }
 
@@ -289,7 +307,8 @@ impl Tokens {
             GuardResult::Value(caller) => Ok(Some(caller)),
             GuardResult::Guard(guard) => {
                 let caller = self.load(view, id)?;
-                if let Some(caller) = &caller {
+                // A token that changes with each of its requests is not worth it.
+                if let Some(caller) = caller.as_ref().filter(|caller| caller.record.num_uses == 0) {
                     // Fails when the token was revoked meanwhile: then it is not cached.
                     let _ = guard.insert(caller.clone());
                 }
@@ -314,6 +333,11 @@ impl Caller {
     /// What its policies allow.
     pub fn acl(&self) -> &Acl {
         &self.rights.acl
+    }
+
+    /// The policies whose rights it has: the token's own, and those of whose token it is.
+    pub fn policies(&self) -> &[String] {
+        &self.record.policies
     }
 
     #[cfg(test)]
@@ -342,107 +366,30 @@ impl Caller {
 
     /// Whether the token was made for one answer, which it gets once.
     pub fn is_wrapping(&self) -> bool {
-        self.record.policies.iter().any(|policy| policy == WRAPPING_POLICY)
+        self.record.is_wrapping()
     }
 }
 
-impl TokenRecord {
-    /// A token that may do everything and never expires.
-    pub fn root(path: &str, display_name: &str, now: Timestamp) -> Self {
-        Self {
-            accessor: new_accessor(),
-            policies: vec![ROOT_POLICY.to_owned()],
-            path: path.to_owned(),
-            display_name: display_name.to_owned(),
-            metadata: None,
-            created_ns: nanoseconds(now),
-            ttl_s: 0,
-            explicit_ttl_max_s: 0,
-            period_s: 0,
-            renewable: false,
-            expires_ns: None,
-            renewed_ns: None,
-            parent: None,
-            parent_accessor: None,
-            num_uses: 0,
-            batch: false,
-            role: String::new(),
-            bound_cidrs: Vec::new(),
-            entity_id: String::new(),
-            recall: BTreeMap::new(),
-        }
-    }
-
-    fn maker(&self) -> Option<Maker> {
-        self.parent.map(|id| Maker { id, accessor: self.parent_accessor.clone() })
-    }
-
-    /// What is left of its life; zero for a token that never expires.
-    pub fn ttl_left(&self, now: Timestamp) -> Duration {
-        let left = self.expires_ns.map_or(0, |expires| expires.saturating_sub(nanoseconds(now)));
-        Duration::from_nanos(u64::try_from(left).unwrap_or_default())
-    }
+/// Makes a change depend on the life of a new token's maker: who has ended leaves nobody behind.
+fn while_maker_lives(
+    view: &View<'_>,
+    change: &mut Change<'_>,
+    record: &TokenRecord,
+    now: Timestamp,
+) -> Result<(), Error> {
+    let Some(maker) = record.maker() else { return Ok(()) };
+    let path = maker.id.path();
+    let found = view.get::<TokenRecord>(&path)?.filter(|found| {
+        found.value.is_alive(now) && maker.accessor.is_none_or(|accessor| accessor == found.value.accessor)
+    });
+    change.expect(&path, &found.ok_or(Error::Unauthenticated)?.stamp);
+    Ok(())
 }
 
-impl Id {
-    /// The hash in hexadecimal.
-    pub fn hex(self) -> String {
-        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
-    }
-
-    fn from_hex(hex: &str) -> Option<Self> {
-        let mut id = [0; 32];
-        if hex.len() != 2 * id.len() {
-            return None;
-        }
-        for (index, byte) in id.iter_mut().enumerate() {
-            *byte = u8::from_str_radix(hex.get(2 * index..2 * index + 2)?, 16).ok()?;
-        }
-        Some(Self(id))
-    }
-
-    pub(super) fn path(self) -> String {
-        format!("token/id/{}", self.hex())
-    }
-}
-
-impl From<Id> for String {
-    fn from(id: Id) -> Self {
-        id.hex()
-    }
-}
-
-impl TryFrom<String> for Id {
-    type Error = &'static str;
-
-    fn try_from(hex: String) -> Result<Self, Self::Error> {
-        Self::from_hex(&hex).ok_or("not the hash of a token")
-    }
-}
-
-/// A new service token in Vault's format.
-pub fn new_token() -> Token {
-    Token::new(format!("hvs.{}", &*random_word(TOKEN_LEN)))
-}
-
-pub fn new_accessor() -> String {
-    random_word(ACCESSOR_LEN).to_string()
-}
-
-/// Letters and digits with about 5.95 bits of entropy each. Bytes that would favour some of them are skipped.
-fn random_word(len: usize) -> Zeroizing<String> {
-    let mut word = Zeroizing::new(String::with_capacity(len));
-    let mut byte = [0];
-    while word.len() < len {
-        Entropy.fill(&mut byte);
-        if let Some(char) = ALPHABET.get(usize::from(byte[0] & 0x3f)) {
-            word.push(char::from(*char));
-        }
-    }
-    word
+/// The records that say with their names where a token belongs.
+fn notes(record: &TokenRecord, id: Id) -> impl Iterator<Item = String> {
+    let child = record.parent.map(|parent| child_path(parent, id));
+    [child, record.expiry_path(id), record.lease_path(id)].into_iter().flatten()
 }
 
 fn create_salt(view: &View<'_>) -> Result<Salt, Error> {
@@ -455,23 +402,6 @@ fn create_salt(view: &View<'_>) -> Result<Salt, Error> {
     Ok(salt)
 }
 
-/// Nanoseconds since 1970, which fit until the year 2262.
-pub fn nanoseconds(time: Timestamp) -> i64 {
-    i64::try_from(time.as_nanosecond()).unwrap_or(i64::MAX)
-}
-
-fn accessor_path(accessor: &str) -> String {
-    format!("token/accessor/{accessor}")
-}
-
-fn children_path(parent: Id) -> String {
-    format!("token/child/{}/", parent.hex())
-}
-
-fn child_path(parent: Id, child: Id) -> String {
-    children_path(parent) + &child.hex()
-}
-
 #[derive(Serialize, Deserialize)]
 struct Salt(StoredBytes);
 
@@ -479,30 +409,9 @@ impl Stored for Salt {
     const VERSION: u8 = 1;
 }
 
-#[derive(Serialize, Deserialize)]
-struct AccessorRecord {
-    id: Id,
-}
-
-impl Stored for AccessorRecord {
-    const VERSION: u8 = 1;
-}
-
-#[derive(Serialize, Deserialize)]
-struct ChildRecord {}
-
-impl Stored for ChildRecord {
-    const VERSION: u8 = 1;
-}
-
 const SALT_PATH: &str = "token/salt";
-const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 /// Tokens above one token: its maker, the maker's maker, and so on.
 const MAKERS_MAX: usize = 64;
-/// Tokens that end in one commit; larger trees take several.
-const REVOKED_AT_ONCE: usize = 10_000;
-const TOKEN_LEN: usize = 24;
-const ACCESSOR_LEN: usize = 24;
 /// Callers kept in memory, about 1 KiB each.
 const CACHED_MAX: usize = 10_000;
 

@@ -14,7 +14,7 @@ use crate::api::{Error, Grant, Reply, TokenKind, TokenParams};
 use crate::auth::token::go_duration;
 use crate::barrier::{Horizon, View};
 use crate::clock::Timestamp;
-use crate::engine::{Call, Logins, Renewal};
+use crate::engine::{Call, Logins, Renewal, Renewed};
 
 /// Where the login methods of one request turn to.
 pub(super) struct LoginDesk<'a> {
@@ -50,10 +50,18 @@ impl Logins for LoginDesk<'_> {
         self.active.lockout.settle(mount.entry.uuid, name, right, &rules, call.now).map_err(refusal)
     }
 
-    fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Option<TokenParams>, Error> {
-        let Some((mount, _)) = self.active.mounts.find(&token.path) else { return Ok(None) };
+    /// Tokens do not survive their method, and it does not move with them alive: it is found where it made them.
+    fn renew(&self, call: &Call<'_>, token: &TokenRecord) -> Result<Renewed, Error> {
+        let gone = || Error::invalid("the login method that made this token is gone");
+        let (mount, _) = self.active.mounts.find(&token.path).ok_or_else(gone)?;
+        let (ttl_default, ttl_max) = mount.entry.tune.ttls(self.settings);
         let (view, request, now) = (mount.scope.view(self.horizon), call.request, call.now);
-        mount.backend.renew(&Renewal { view, request, token, now })
+        let token = mount.backend.renew(&Renewal { view, request, token, now })?;
+        Ok(Renewed { token, ttl_default, ttl_max })
+    }
+
+    fn entity_of(&self, _: &Call<'_>, _: &str) -> Result<String, Error> {
+        Err(Error::invalid("identities are not available on this server yet"))
     }
 }
 
@@ -61,7 +69,10 @@ impl Active {
     /// Disables a login method. The tokens that it made end with it.
     pub(crate) fn disable_login(&self, view: &View<'_>, path: &str) -> Result<(), Error> {
         let Some(mount) = self.mounts.at(path) else { return Ok(()) };
+        // Most of them before, for a crash in between leaves the method to be disabled again; the latest after.
+        self.tokens.revoke_prefix(view, path)?;
         self.mounts.disable(view, path)?;
+        self.tokens.revoke_prefix(view, path)?;
         self.lockout.forget(mount.entry.uuid);
         Ok(())
     }

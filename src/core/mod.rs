@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::access::lockout::Lockout;
 use crate::access::quotas::Quotas;
-use crate::access::{Caller, Tokens, cubbyhole, gate};
+use crate::access::{Admitted, Caller, Tokens, cubbyhole, gate};
 use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
@@ -152,7 +152,10 @@ impl Core {
         let mut manner = Manner::default();
         let outcome = match self.active() {
             None => self.handle_sealed(request, thread, &mut manner),
-            Some(active) => self.handle_active(&active, request, thread, &horizon, &mut manner),
+            Some(active) => {
+                let errand = Errand { core: self, active: &active, request, horizon: &horizon, now: self.clock.now() };
+                self.handle_active(&errand, thread, &mut manner)
+            }
         };
         Some(Answer { outcome: outcome.transpose()?, manner, durable: self.durable(horizon.seq()) })
     }
@@ -181,13 +184,11 @@ impl Core {
 
     fn handle_active(
         self: &Arc<Self>,
-        active: &Arc<Active>,
-        request: &Request,
+        errand: &Errand<'_>,
         thread: Thread,
-        horizon: &Horizon,
         manner: &mut Manner,
     ) -> Result<Option<Reply>, Error> {
-        let now = self.clock.now();
+        let Errand { active, request, horizon, now, .. } = *errand;
         let place = self.place_in(active, &request.path);
         let found = place.as_ref().ok_or_else(|| Error::NoMount(request.path.clone())).and_then(|p| p.find(request.op));
         manner.shape = match &found {
@@ -195,36 +196,27 @@ impl Core {
             Ok(target) => target.row.shape,
             Err(_) => Shape::Enveloped,
         };
-        let admitted = match &found {
-            Ok(Target { row: Row { access: access @ Access::Open, .. }, .. }) => gate::admit_anyone(*access)?,
-            Ok(target) => {
-                let caller = active.identify(request, horizon, now)?;
-                let exists = || place.as_ref()?.exists(target, active, horizon);
-                let admitted = gate::admit(&caller, target.row.access, &request.into(), exists);
-                admitted.map_err(|error| active.refusal(error, &caller, target.row.access, request, horizon))?
-            }
+        let caller = match &found {
+            Ok(Target { row: Row { access: Access::Open, .. }, .. }) => None,
             Err(Error::UnknownMethod) => return Err(Error::UnknownMethod),
-            Err(_) => {
-                let caller = active.identify(request, horizon, now)?;
-                let admitted = gate::admit(&caller, Access::Token, &request.into(), || None);
-                admitted.map_err(|error| active.refusal(error, &caller, Access::Token, request, horizon))?
-            }
+            Ok(_) | Err(_) => Some(active.identify(request, horizon, now)?),
         };
-        let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
-        if request.help {
-            return place.help().map(Some);
-        }
-        let target = found?;
-        if !thread.suits(target.row.work) {
+        // Before the request counts as a use of its token.
+        if !request.help && found.as_ref().is_ok_and(|target| !thread.suits(target.row.work)) {
             return Ok(None);
         }
-        manner.mount_type = place.mount_type();
-        let view = Some(place.view(active, horizon));
-        let desk = LoginDesk { active, settings: &self.settings, horizon };
-        let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
-        let call = Call { request, mount, captures, admitted, now, view, logins };
-        let reply = place.backend().run(target.route, &call)?;
-        active.deliver(&call, reply, *manner, horizon).map(Some)
+        let Some(caller) = caller else {
+            return errand.run(gate::admit_anyone(Access::Open)?, place, found, manner).map(Some);
+        };
+        let view = active.platform.view(horizon);
+        let caller = active.tokens.charge(&view, caller)?;
+        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
+        let exists = || place.as_ref()?.exists(found.as_ref().ok()?, active, horizon);
+        let admitted = gate::admit(&caller, access, &request.into(), exists);
+        let admitted = admitted.map_err(|error| active.refusal(error, &caller, access, request, horizon));
+        let outcome = admitted.and_then(|admitted| errand.run(admitted, place, found, manner));
+        active.tokens.settle(&view, &caller);
+        outcome.map(Some)
     }
 
     /// Work that time brings. Runs on a thread that may block.
@@ -234,7 +226,14 @@ impl Core {
             tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
         }
         let horizon = Horizon::default();
-        if let Err(error) = cubbyhole::purge_ended(&active.platform.view(&horizon)) {
+        let view = active.platform.view(&horizon);
+        if let Err(error) = active.tokens.expire(&view, self.clock.now()) {
+            tracing::error!(%error, "expired tokens could not be deleted; it will be tried again");
+        }
+        if let Err(error) = active.tokens.tidy_some(&view, self.clock.now()) {
+            tracing::error!(%error, "tokens could not be tidied up; it will be tried again");
+        }
+        if let Err(error) = cubbyhole::purge_ended(&view) {
             tracing::error!(%error, "records of tokens that ended could not be deleted; it will be tried again");
         }
         for mount in active.mounts.all() {
@@ -280,6 +279,40 @@ impl Core {
 
     fn sys_place<'p>(self: &Arc<Self>, rest: &'p str) -> Place<'p> {
         Place::Sys { served: Served { rows: self.sys_rows.clone(), engine: self.clone() }, rest }
+    }
+}
+
+/// One request to an unsealed core.
+struct Errand<'a> {
+    core: &'a Core,
+    active: &'a Arc<Active>,
+    request: &'a Request,
+    horizon: &'a Horizon,
+    now: Timestamp,
+}
+
+impl Errand<'_> {
+    /// Runs a request that was admitted to where it leads, if there is something.
+    fn run(
+        &self,
+        admitted: Admitted,
+        place: Option<Place<'_>>,
+        found: Result<Target<'_>, Error>,
+        manner: &mut Manner,
+    ) -> Result<Reply, Error> {
+        let Self { core, active, request, horizon, now } = *self;
+        let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
+        if request.help {
+            return place.help();
+        }
+        let target = found?;
+        manner.mount_type = place.mount_type();
+        let view = Some(place.view(active, horizon));
+        let desk = LoginDesk { active, settings: &core.settings, horizon };
+        let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
+        let call = Call { request, mount, captures, admitted, now, view, logins };
+        let reply = place.backend().run(target.route, &call)?;
+        active.deliver(&call, reply, *manner, horizon)
     }
 }
 

@@ -52,7 +52,7 @@ impl Active {
 
     /// The answer that is kept for a token, which ends. `None` if it has ended, which only one can bring about.
     pub(crate) fn unwrap(&self, view: &View<'_>, caller: &Caller, request: RequestId) -> Result<Option<Reply>, Error> {
-        let Some(Json(parcel)) = cubbyhole::kept(view, &parcel_path(caller))? else { return Ok(None) };
+        let Some(Json(parcel)) = cubbyhole::kept(view, &parcel_path(caller)?)? else { return Ok(None) };
         let Some(()) = self.tokens.spend(view, caller, |_| Ok(()))? else { return Ok(None) };
         let parcel: Parcel = serde_json::from_slice(&parcel).map_err(Error::internal)?;
         let whole = readdressed(&Zeroizing::new(parcel.response), request)?;
@@ -61,7 +61,7 @@ impl Active {
 
     /// Keeps the same answer for another token in place of this one, which ends. `None` if it has ended.
     pub(crate) fn rewrap(&self, view: &View<'_>, caller: &Caller, order: &Order<'_>) -> Result<Option<Reply>, Error> {
-        let Some(parcel) = cubbyhole::kept(view, &parcel_path(caller))? else { return Ok(None) };
+        let Some(parcel) = cubbyhole::kept(view, &parcel_path(caller)?)? else { return Ok(None) };
         let wrap_info = self.tokens.spend(view, caller, |change| self.add(view, change, parcel, order))?;
         Ok(wrap_info.map(Reply::wrapped))
     }
@@ -87,11 +87,12 @@ impl Active {
             ttl_s: order.ttl.as_secs(),
             explicit_ttl_max_s: order.ttl.as_secs(),
             expires_ns: Some(nanoseconds(expires)),
+            num_uses: 1,
             ..TokenRecord::root(order.path, "", order.now)
         };
         let caller = self.tokens.add(view, change, &token, record)?;
         caller.begin_cubbyhole(change)?;
-        cubbyhole::keep(change, &parcel_path(&caller), parcel)?;
+        cubbyhole::keep(change, &parcel_path(&caller)?, parcel)?;
         Ok(WrapInfo {
             token,
             accessor: caller.record.accessor.clone(),
@@ -103,8 +104,8 @@ impl Active {
     }
 }
 
-fn parcel_path(caller: &Caller) -> String {
-    caller.cubbyhole() + "response"
+fn parcel_path(caller: &Caller) -> Result<String, Error> {
+    Ok(caller.cubbyhole()? + "response")
 }
 
 /// What is kept: the text of the whole answer, and its status if that is not 200.

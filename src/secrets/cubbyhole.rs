@@ -61,7 +61,7 @@ impl Endpoint for ListSecrets {
     type On = Cubbyhole;
 
     fn run(self, _: &Cubbyhole, call: &Call<'_>) -> Result<Reply, Error> {
-        let mut folder = call.admitted.known_caller()?.cubbyhole() + &self.path;
+        let mut folder = call.admitted.known_caller()?.cubbyhole()? + &self.path;
         if !folder.ends_with('/') {
             folder.push('/');
         }
@@ -139,7 +139,7 @@ fn record_path(call: &Call<'_>, path: &str) -> Result<String, Error> {
     if path.is_empty() {
         return Err(Error::bare("missing path"));
     }
-    Ok(call.admitted.known_caller()?.cubbyhole() + path)
+    Ok(call.admitted.known_caller()?.cubbyhole()? + path)
 }
 
 /// The JSON text of an object.

@@ -5,6 +5,7 @@ pub mod capabilities;
 mod entry;
 pub mod explain;
 pub mod health;
+pub mod leases;
 pub mod locked_users;
 pub mod mounts;
 pub mod password_policies;
@@ -65,6 +66,24 @@ const ROUTES: &[Route<Core>] = &[
     write::<capabilities::CapabilitiesSelf> ("capabilities-self").echoed(),
     write::<capabilities::CapabilitiesAccessor> ("capabilities-accessor").echoed(),
     read::<capabilities::ResultantAcl> ("internal/ui/resultant-acl"),
+    read::<leases::ListIrrevocable>   ("leases"),
+    read::<leases::CountLeases>       ("leases/count"),
+    list::<leases::ListLeases>        ("leases/lookup").sudo(),
+    list::<leases::ListLeases>        ("leases/lookup/{prefix..}").sudo(),
+    write::<leases::LookUpLease>      ("leases/lookup"),
+    write::<leases::RenewLease>       ("leases/renew"),
+    write::<leases::RenewLease>       ("leases/renew/{url_lease_id..}"),
+    write::<leases::RevokeLease>      ("leases/revoke"),
+    write::<leases::RevokeLease>      ("leases/revoke/{url_lease_id..}"),
+    write::<leases::RevokePrefix>     ("leases/revoke-prefix/{prefix..}").sudo().slow(),
+    write::<leases::RevokePrefix>     ("leases/revoke-force/{prefix..}").sudo().slow(),
+    write::<leases::TidyLeases>       ("leases/tidy"),
+    write::<leases::RenewLease>       ("renew"),
+    write::<leases::RenewLease>       ("renew/{url_lease_id..}"),
+    write::<leases::RevokeLease>      ("revoke"),
+    write::<leases::RevokeLease>      ("revoke/{url_lease_id..}"),
+    write::<leases::RevokePrefix>     ("revoke-prefix/{prefix..}").sudo().slow(),
+    write::<leases::RevokePrefix>     ("revoke-force/{prefix..}").sudo().slow(),
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),

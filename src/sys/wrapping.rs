@@ -97,8 +97,12 @@ fn entitled(core: &Core, call: &Call<'_>, token: String) -> Result<Arc<Caller>, 
     let in_body = !token.is_empty();
     let caller = about(core, call, token)?;
     if in_body {
-        let sender = gate::identify(&core.unsealed()?.tokens, &call.view()?, call.request, call.now)?;
-        gate::admit(&sender, Access::Token, &call.request.into(), || None)?;
+        let (active, view) = (core.unsealed()?, call.view()?);
+        let sender = gate::identify(&active.tokens, &view, call.request, call.now)?;
+        let sender = active.tokens.charge(&view, sender)?;
+        let admitted = gate::admit(&sender, Access::Token, &call.request.into(), || None);
+        active.tokens.settle(&view, &sender);
+        admitted?;
     }
     Ok(caller)
 }
