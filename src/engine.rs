@@ -73,6 +73,9 @@ pub trait Logins {
 
     /// The identifier of the entity that a token made here belongs to under a name; it is made if there is none.
     fn entity_of(&self, call: &Call<'_>, alias: &str) -> Result<String, Error>;
+
+    /// Where login methods and engines are mounted.
+    fn mounts(&self) -> Vec<KnownMount>;
 }
 
 /// What decides how long a token lives on.
@@ -82,6 +85,16 @@ pub struct Renewed {
     /// The life that is usual at its mount, and the longest.
     pub ttl_default: Duration,
     pub ttl_max: Duration,
+}
+
+/// A mount as identities know it.
+pub struct KnownMount {
+    pub accessor: String,
+    /// Ends in `/`.
+    pub path: String,
+    pub kind: String,
+    /// Whether it is not replicated.
+    pub local: bool,
 }
 
 impl<'a> Call<'a> {
@@ -103,6 +116,11 @@ impl<'a> Call<'a> {
         let found = compare()?;
         logins.settle_guess(self, name, found.is_some())?;
         Ok(found)
+    }
+
+    /// Where login methods and engines are mounted.
+    pub fn mounts(&self) -> Vec<KnownMount> {
+        self.logins.map(|logins| logins.mounts()).unwrap_or_default()
     }
 
     /// What the method that granted a token says of it now that it is renewed.

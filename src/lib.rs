@@ -20,7 +20,7 @@
 //! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy` |
 //! | `outbound` | asks other servers: one request, one bounded answer | `crypto` |
 //! | `engine` | says what an engine is made of | all above but `storage` |
-//! | `secrets`, `auth` | do the work of one mount | `engine` and what it may import; `access` and `outbound` only `auth` |
+//! | `secrets`, `auth`, `identity` | do the work of one mount | `engine` and what it may import; `access` not `secrets`, `outbound` only `auth` |
 //! | `core` | holds the mounts and runs one request through them, in order | all above, `sys`, of `storage` only what is waited for |
 //! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access` |
 //! | `http` | speaks HTTP and Vault's JSON | `api`, `core`, `crypto`, `clock`, `entropy` |
@@ -68,6 +68,7 @@ pub mod outbound;
 pub mod engine;
 
 pub mod auth;
+pub mod identity;
 pub mod secrets;
 
 pub mod core;

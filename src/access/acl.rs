@@ -6,6 +6,7 @@
 use std::cmp::Reverse;
 use std::collections::{BTreeMap, HashMap};
 use std::ops::{BitOr, Bound};
+use std::sync::Arc;
 
 use super::policy::{Grant, Pattern, Rule};
 
@@ -70,6 +71,10 @@ pub struct Acl {
     prefixes: BTreeMap<String, Grant>,
     /// The first that matches counts.
     segmented: Vec<Segmented>,
+    /// Rules that become others for each who asks.
+    templates: Vec<(String, Grant)>,
+    /// What holds for others, too. Rules of both for the same paths are merged here.
+    base: Option<Arc<Self>>,
 }
 
 /// A rule with `+` in its path.
@@ -102,14 +107,42 @@ impl Acl {
             match pattern {
                 Pattern::Exact(path) => drop(acl.exact.insert(path, grant)),
                 Pattern::Prefix(prefix) => drop(acl.prefixes.insert(prefix, grant)),
-                Pattern::Segments(path) => {
-                    let (path, is_prefix) = path.strip_suffix('*').map_or((path.as_str(), false), |path| (path, true));
-                    acl.segmented.push(Segmented { path: path.to_owned(), is_prefix, grant });
-                }
+                Pattern::Segments(path) => acl.segmented.push(Segmented::of(&path, grant)),
+                Pattern::Template(path) => acl.templates.push((path, grant)),
             }
         }
         acl.segmented.sort_by(|one, other| other.rank().cmp(&one.rank()));
         acl
+    }
+
+    /// What the same rules allow to one whose values of parameters are known.
+    pub fn filled<'v>(self: Arc<Self>, value: impl Fn(&str) -> Option<&'v str>) -> Arc<Self> {
+        let rules = self.templates.iter().filter_map(|(template, grant)| {
+            let pattern = Pattern::filled(template, &value)?;
+            let mut grant = grant.clone();
+            if let Some(others) = self.of_pattern(&pattern) {
+                grant.merge(others.clone());
+            }
+            Some(Rule { pattern, grant })
+        });
+        let filled = Self::of(rules);
+        if filled.exact.is_empty() && filled.prefixes.is_empty() && filled.segmented.is_empty() {
+            return self;
+        }
+        Arc::new(Self { base: Some(self), ..filled })
+    }
+
+    /// The rule that is for exactly these paths.
+    fn of_pattern(&self, pattern: &Pattern) -> Option<&Grant> {
+        match pattern {
+            Pattern::Exact(path) => self.exact.get(path),
+            Pattern::Prefix(prefix) => self.prefixes.get(prefix),
+            Pattern::Segments(path) => {
+                let wanted = Segmented::of(path, Grant::default());
+                self.segmented.iter().find(|rule| rule.rank() == wanted.rank()).map(|rule| &rule.grant)
+            }
+            Pattern::Template(_) => None,
+        }
     }
 
     pub fn is_root(&self) -> bool {
@@ -118,14 +151,14 @@ impl Acl {
 
     /// What is granted on a path; `root` is no rule, and grants everything without being asked here.
     pub fn grant(&self, path: &str) -> Option<&Grant> {
-        self.exact.get(path).or_else(|| self.by_wildcard(path))
+        self.exact(path).or_else(|| self.by_wildcard(path))
     }
 
     /// As `grant`, for a folder to be listed: a rule for its path without the last `/` is good for it, too. A denied folder
     /// stays denied.
     pub fn grant_to_list(&self, path: &str) -> Option<&Grant> {
         let Some(unslashed) = path.strip_suffix('/') else { return self.grant(path) };
-        let exact = self.exact.get(path).or_else(|| self.exact.get(unslashed));
+        let exact = self.exact(path).or_else(|| self.exact(unslashed));
         exact.or_else(|| {
             let slashed = self.by_wildcard(path);
             let denied = slashed.filter(|grant| grant.capabilities.contain(Capabilities::DENY));
@@ -158,29 +191,37 @@ impl Acl {
             || self.exact.iter().any(|(path, grant)| path.starts_with(mount) && grants(grant))
             || self.prefixes.iter().any(|(prefix, grant)| prefix.starts_with(mount) && grants(grant))
             || self.segmented.iter().any(|rule| rule.reaches_below(mount) && grants(&rule.grant))
+            || self.base.as_ref().is_some_and(|base| base.grants_below(mount))
     }
 
     /// Rules for single paths, and what they grant.
     pub fn exact_rules(&self) -> BTreeMap<&str, &Grant> {
-        self.exact.iter().map(|(path, grant)| (path.as_str(), grant)).collect()
+        let mut rules = self.base.as_ref().map(|base| base.exact_rules()).unwrap_or_default();
+        rules.extend(self.exact.iter().map(|(path, grant)| (path.as_str(), grant)));
+        rules
     }
 
     /// Rules for all paths that begin so, and what they grant.
-    pub fn prefix_rules(&self) -> &BTreeMap<String, Grant> {
-        &self.prefixes
+    pub fn prefix_rules(&self) -> BTreeMap<&str, &Grant> {
+        let mut rules = self.base.as_ref().map(|base| base.prefix_rules()).unwrap_or_default();
+        rules.extend(self.prefixes.iter().map(|(prefix, grant)| (prefix.as_str(), grant)));
+        rules
+    }
+
+    fn exact(&self, path: &str) -> Option<&Grant> {
+        self.exact.get(path).or_else(|| self.base.as_ref()?.exact(path))
     }
 
     fn by_wildcard(&self, path: &str) -> Option<&Grant> {
-        let prefix = self.longest_prefix(path);
-        let segmented = self.segmented.iter().find(|rule| rule.matches(path));
-        match (prefix, segmented) {
-            (Some((prefix, grant)), Some(rule)) => {
-                let rank = (prefix.len(), false, Reverse(0), prefix.len(), prefix);
-                Some(if rule.rank() > rank { &rule.grant } else { grant })
-            }
-            (Some((_, grant)), None) => Some(grant),
-            (None, rule) => rule.map(|rule| &rule.grant),
-        }
+        self.best_wildcard(path).map(|(_, grant)| grant)
+    }
+
+    fn best_wildcard(&self, path: &str) -> Option<(Rank<'_>, &Grant)> {
+        let prefix = self.longest_prefix(path).map(|(prefix, grant)| (rank_of_prefix(prefix), grant));
+        let segmented = self.segmented.iter().find(|rule| rule.matches(path)).map(|rule| (rule.rank(), &rule.grant));
+        let base = self.base.as_ref().and_then(|base| base.best_wildcard(path));
+        // Of equals the last one is taken: it is this one's own, into which that of the base is merged.
+        [base, prefix, segmented].into_iter().flatten().max_by(|(one, _), (other, _)| one.cmp(other))
     }
 
     /// The last rule that is not behind the path is the longest prefix, or all that are one are prefixes of that rule, too.
@@ -198,7 +239,16 @@ impl Acl {
     }
 }
 
+fn rank_of_prefix(prefix: &str) -> Rank<'_> {
+    (prefix.len(), false, Reverse(0), prefix.len(), prefix)
+}
+
 impl Segmented {
+    fn of(path: &str, grant: Grant) -> Self {
+        let (path, is_prefix) = path.strip_suffix('*').map_or((path, false), |path| (path, true));
+        Self { path: path.to_owned(), is_prefix, grant }
+    }
+
     /// The later its first wildcard, the better; then a full path, fewer `+`, a longer path.
     fn rank(&self) -> Rank<'_> {
         let wildcards = self.path.split('/').filter(|segment| *segment == "+").count();

@@ -34,12 +34,14 @@ impl Admitted {
     }
 }
 
-/// Finds the owner of the request's token. One that may not be used from where the request comes is as good as none.
+/// Finds the owner of the request's token. One that may not be used from where the request comes is as good as none, and so
+/// is one whose entity was deleted or disabled.
 pub fn identify(tokens: &Tokens, view: &View<'_>, request: &Request, now: Timestamp) -> Result<Arc<Caller>, Error> {
     let token = request.token.as_ref().ok_or(Error::Unauthenticated)?;
     let caller = tokens.look_up(view, token, now)?;
-    let is_near = |caller: &Arc<Caller>| cidr::admit(&caller.record.bound_cidrs, request.remote);
-    caller.filter(is_near).ok_or(Error::Unauthenticated)
+    let is_good =
+        |caller: &Arc<Caller>| !caller.is_suspended() && cidr::admit(&caller.record.bound_cidrs, request.remote);
+    caller.filter(is_good).ok_or(Error::Unauthenticated)
 }
 
 /// What somebody asks for.

@@ -9,13 +9,17 @@ pub mod cubbyhole;
 pub mod explain;
 pub mod gate;
 mod hcl;
+pub mod identity;
 pub mod lockout;
+pub mod mfa;
 pub mod password_policies;
 pub mod policies;
 pub mod policy;
 pub mod quotas;
+mod rights;
 pub mod tokens;
 
 pub use gate::Admitted;
+pub use identity::Identity;
 pub use policies::Policies;
 pub use tokens::{Caller, Tokens};

@@ -147,6 +147,11 @@ impl Policies {
 }
 
 impl Compiled {
+    /// What the policies allow to one whose values of parameters are known.
+    pub(super) fn filled<'v>(&self, value: impl Fn(&str) -> Option<&'v str>) -> Arc<Acl> {
+        self.acl.clone().filled(value)
+    }
+
     /// Makes an answer wait for the changes that this is made of.
     pub fn wait(&self, view: &View<'_>) {
         view.wait_for(self.seq);
@@ -163,6 +168,36 @@ impl From<Acl> for Compiled {
 /// Whether a policy is made for the server's own use, so that no token may ask for it.
 pub fn is_reserved(name: &str) -> bool {
     name != ROOT_POLICY && is_internal(name)
+}
+
+/// The policies that somebody gives to an entity or a group: sorted, each once, and not `root`, however it is spelled.
+pub fn given_to_identity(names: &[String]) -> Result<Vec<String>, Error> {
+    if names.len() > GIVEN_MAX {
+        return Err(Error::invalid(format!("an entity or a group can have at most {GIVEN_MAX} policies")));
+    }
+    let mut names: Vec<String> = names.iter().map(|name| name.trim().to_owned()).collect();
+    names.retain(|name| !name.is_empty());
+    names.sort();
+    names.dedup();
+    match names.iter().any(|name| looks_like_root(name)) {
+        true => Err(Error::invalid("policies cannot contain root")),
+        false => Ok(names),
+    }
+}
+
+/// Whether a name is that of the policy `root` to somebody who does not look closely: whatever its case and width, and
+/// what stands between its letters that nobody sees.
+pub fn looks_like_root(name: &str) -> bool {
+    let narrow = |char: char| match u32::from(char) {
+        wide @ 0xff01..=0xff5e => char::from_u32(wide - 0xfee0).unwrap_or(char),
+        _ => char,
+    };
+    let seen = |char: &char| {
+        !char.is_whitespace()
+            && !char.is_control()
+            && !matches!(char, '\u{ad}' | '\u{200b}'..='\u{200f}' | '\u{2060}'..='\u{2064}' | '\u{feff}')
+    };
+    name.chars().filter(seen).map(narrow).flat_map(char::to_lowercase).eq(ROOT_POLICY.chars())
 }
 
 fn is_internal(name: &str) -> bool {
@@ -203,6 +238,8 @@ pub const ROOT_POLICY: &str = "root";
 pub const DEFAULT_POLICY: &str = "default";
 /// Bytes of a policy's name.
 const NAME_LEN_MAX: usize = 512;
+/// Policies of one entity or group.
+const GIVEN_MAX: usize = 1_000;
 /// Sets of policies kept in memory.
 const COMPILED_MAX: usize = 1_000;
 const RECORDS: &str = "policy/acl/";

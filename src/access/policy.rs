@@ -24,6 +24,8 @@ pub enum Pattern {
     Prefix(String),
     /// `+` is any one segment; a last `*` is any rest. Kept as it was written.
     Segments(String),
+    /// Depends on who asks: parts in double braces stand for what is known of him. Kept as it was written.
+    Template(String),
 }
 
 /// What a rule grants.
@@ -34,16 +36,14 @@ pub struct Grant {
     pub conditions: Option<Box<Conditions>>,
 }
 
-/// Reads the text of a policy. Rules whose path speaks of the caller's identity are checked and left out: no caller has
-/// one yet, so they apply to nobody.
+/// Reads the text of a policy.
 pub fn parse(text: &str) -> Result<Vec<Rule>, String> {
     let rules = hcl::read(text).and_then(|items| {
         if let Some((key, line)) = items.iter().find_map(|item| unknown_key(item, &["name", "path"])) {
             return Err(format!("invalid key {key:?} on line {line}"));
         }
         let paths = items.iter().filter(|item| item.keys.first().is_some_and(|key| key == "path"));
-        let rules: Result<Vec<_>, _> = paths.map(rule).collect();
-        Ok(rules?.into_iter().flatten().collect())
+        paths.map(rule).collect()
     });
     rules.map_err(|error| format!("failed to parse policy: {error}"))
 }
@@ -53,16 +53,16 @@ fn unknown_key<'i>(item: &'i Item, known: &[&str]) -> Option<(&'i str, usize)> {
     (!known.contains(&key.as_str())).then_some((key, item.line))
 }
 
-/// `None` if the rule depends on an identity.
-fn rule(item: &Item) -> Result<Option<Rule>, String> {
+fn rule(item: &Item) -> Result<Rule, String> {
     let (Item { keys, value: Value::Object(attributes), line: 0 }, 2) = (item, item.keys.len()) else {
         return Err("a path needs one name and a block of attributes".to_owned());
     };
     let path = keys.get(1).map(String::as_str).unwrap_or_default();
     let templated = is_templated(path)?;
     let grant = grant(attributes).map_err(|error| format!("path {path:?}: {error}"))?;
-    let pattern = Pattern::of(path.strip_prefix('/').unwrap_or(path))?;
-    Ok((!templated).then_some(Rule { pattern, grant }))
+    let path = path.strip_prefix('/').unwrap_or(path);
+    let pattern = Pattern::of(path)?;
+    Ok(Rule { pattern: if templated { Pattern::Template(path.to_owned()) } else { pattern }, grant })
 }
 
 impl Pattern {
@@ -72,6 +72,7 @@ impl Pattern {
             Self::Exact(_) => "exact",
             Self::Prefix(_) => "prefix",
             Self::Segments(_) => "segment",
+            Self::Template(_) => "template",
         }
     }
 
@@ -86,13 +87,24 @@ impl Pattern {
             None => Self::Exact(path.to_owned()),
         })
     }
+
+    /// The pattern that a template becomes when each parameter is replaced by its value. `None` if one has none.
+    pub fn filled<'v>(template: &str, value: impl Fn(&str) -> Option<&'v str>) -> Option<Self> {
+        let mut parts = template.split("{{");
+        let mut path = parts.next()?.to_owned();
+        for part in parts {
+            let (parameter, rest) = part.split_once("}}")?;
+            path.extend([value(parameter)?, rest]);
+        }
+        Self::of(&path).ok()
+    }
 }
 
 /// As a policy has it.
 impl fmt::Display for Pattern {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::Exact(path) | Self::Segments(path) => f.write_str(path),
+            Self::Exact(path) | Self::Segments(path) | Self::Template(path) => f.write_str(path),
             Self::Prefix(prefix) => write!(f, "{prefix}*"),
         }
     }
@@ -252,11 +264,30 @@ mod tests {
         check("path \"a/*/b\" { capabilities = [] }", &[(exact("a/*/b"), Capabilities::NONE)]);
         check("path \"a/+/b*\" { capabilities = [\"read\"] }", &[(segments("a/+/b*"), read)]);
         check("path \"a+\" { capabilities = [\"read\", \"deny\", \"list\"] }", &[(exact("a+"), Capabilities::DENY)]);
-        check("path \"a/{{identity.entity.id}}/*\" { policy = \"read\" }", &[]);
+        let template = Pattern::Template("a/{{identity.entity.id}}/*".to_owned());
+        check("path \"/a/{{identity.entity.id}}/*\" { capabilities = [\"read\"] }", &[(template, read)]);
         check("path \"a${b}\" { policy = \"deny\" }", &[(exact("a${b}"), Capabilities::DENY)]);
         let twice = [(exact("a"), read), (exact("a"), Capabilities::DENY)];
         check("path \"a\" { capabilities = [\"read\"] }\npath \"a\" { policy = \"deny\" }", &twice);
         check("{\"path\":{\"a\":{\"capabilities\":[\"read\"]}}}", &[(exact("a"), read)]);
         check("{\"path\":[{\"a\":[{\"capabilities\":[\"read\"]}]},{\"a\":{\"policy\":\"deny\"}}]}", &twice);
+    }
+
+    #[test]
+    fn templates_are_filled_with_values() {
+        let check = |template: &str, expected: Option<Pattern>| {
+            let value = |parameter: &str| match parameter {
+                " a.b " => Some("x"),
+                "c" => Some("y"),
+                _ => None,
+            };
+            assert_eq!(Pattern::filled(template, value), expected, "{template}");
+        };
+        check("s/{{ a.b }}/*", Some(Pattern::Prefix("s/x/".to_owned())));
+        check("s/{{c}}", Some(Pattern::Exact("s/y".to_owned())));
+        check("{{c}}{{c}}/+/{{ a.b }}", Some(Pattern::Segments("yy/+/x".to_owned())));
+        check("s/{{c}}/{{d}}", None);
+        check("s/+{{c}}", Some(Pattern::Segments("s/+y".to_owned())));
+        check("s/{{c}", None);
     }
 }

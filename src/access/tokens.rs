@@ -22,7 +22,9 @@ pub use self::record::{TokenRecord, nanoseconds};
 pub use self::tidy::TIDY_STARTED;
 use self::tidy::Tidying;
 use super::acl::Acl;
-use super::policies::{Compiled, Policies, ROOT_POLICY};
+use super::identity::Identity;
+use super::policies::{Policies, ROOT_POLICY};
+use super::rights::Rights;
 use crate::api::{Error, Login, Token};
 use crate::barrier::{self, Change, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
@@ -38,13 +40,14 @@ pub struct Tokens {
     cache: Cache<Id, Arc<Caller>>,
     tidying: Tidying,
     pub policies: Policies,
+    pub identity: Identity,
 }
 
-/// The owner of a token, with what its policies allow.
+/// The owner of a token, with what its policies and those of its entity allow.
 pub struct Caller {
     pub id: Id,
     pub record: TokenRecord,
-    rights: Compiled,
+    rights: Rights,
 }
 
 impl Tokens {
@@ -58,6 +61,7 @@ impl Tokens {
             cache: Cache::new(CACHED_MAX),
             tidying: Tidying::default(),
             policies: Policies::default(),
+            identity: Identity::default(),
         })
     }
 
@@ -110,10 +114,10 @@ impl Tokens {
         Ok(None)
     }
 
-    /// A caller as the policies of this moment have it. One whose rights are out of date is loaded again by whoever comes
+    /// A caller as the policies and the entities of this moment have it. One whose rights are out of date is loaded again by whoever comes
     /// next, from the store: putting him back here could bring a token back that was revoked meanwhile.
     fn with_current_rights(&self, view: &View<'_>, caller: Arc<Caller>) -> Result<Arc<Caller>, Error> {
-        if self.policies.is_current(&caller.rights) {
+        if caller.rights.are_current(&self.policies, &self.identity) {
             caller.rights.wait(view);
             return Ok(caller);
         }
@@ -324,7 +328,7 @@ impl Tokens {
     }
 
     fn caller(&self, view: &View<'_>, id: Id, record: TokenRecord) -> Result<Caller, Error> {
-        let rights = self.policies.compile(view, &record.policies)?;
+        let rights = Rights::load(view, &self.policies, &self.identity, &record.policies, &record.entity_id)?;
         Ok(Caller { id, record, rights })
     }
 }
@@ -332,12 +336,22 @@ impl Tokens {
 impl Caller {
     /// What its policies allow.
     pub fn acl(&self) -> &Acl {
-        &self.rights.acl
+        self.rights.acl()
     }
 
-    /// The policies whose rights it has: the token's own, and those of whose token it is.
-    pub fn policies(&self) -> &[String] {
-        &self.record.policies
+    /// The policies that come from the entity whose token it is, and from its groups.
+    pub fn identity_policies(&self) -> &[String] {
+        self.rights.identity_policies()
+    }
+
+    /// Whether the token is good for nothing at the moment: the entity whose token it is was deleted or disabled.
+    pub fn is_suspended(&self) -> bool {
+        self.rights.are_suspended()
+    }
+
+    /// Whether a policy is one of the token's own, or of those of whose token it is.
+    pub fn has_policy(&self, name: &str) -> bool {
+        self.record.policies.iter().chain(self.identity_policies()).any(|policy| policy == name)
     }
 
     #[cfg(test)]
@@ -352,7 +366,7 @@ impl Caller {
             token,
             accessor: record.accessor.clone(),
             policies: record.policies.clone(),
-            identity_policies: Vec::new(),
+            identity_policies: self.identity_policies().to_vec(),
             entity_id: record.entity_id.clone(),
             batch: record.batch,
             metadata: record.metadata.clone(),

@@ -8,6 +8,7 @@ pub mod fields;
 pub mod grant;
 pub mod json;
 mod members;
+pub mod metadata;
 pub mod reply;
 pub mod request;
 pub mod route;

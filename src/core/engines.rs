@@ -131,14 +131,16 @@ mod tests {
     use crate::auth::token::TokenAuth;
     use crate::core::Core;
     use crate::core::mounts::Tune;
+    use crate::identity::IdentityEngine;
     use crate::secrets::cubbyhole::Cubbyhole;
 
     /// The rows of every engine, by its name.
-    fn tables() -> [(&'static str, Vec<&'static Row>); 11] {
+    fn tables() -> [(&'static str, Vec<&'static Row>); 12] {
         [
             ("approle", Rows::new(AppRole::ROUTES).rows()),
             ("cert", Rows::new(Cert::ROUTES).rows()),
             ("cubbyhole", Rows::new(Cubbyhole::ROUTES).rows()),
+            ("identity", Rows::new(IdentityEngine::ROUTES).rows()),
             ("jwt", Rows::new(Jwt::ROUTES).rows()),
             ("kubernetes", Rows::new(Kubernetes::ROUTES).rows()),
             ("kv1", Rows::new(Kv1::ROUTES).rows()),

@@ -13,6 +13,7 @@ use crate::api::Error;
 use crate::auth::token::{TokenAuth, Ttls};
 use crate::barrier::View;
 use crate::engine::{Backend, Engine, Route, Rows, Served};
+use crate::identity::IdentityEngine;
 use crate::secrets::cubbyhole::Cubbyhole;
 
 /// What the engines of these mounts work with.
@@ -68,6 +69,7 @@ impl Fixed {
                     served(TokenAuth { tokens: self.tokens.clone(), ttls: Ttls { default, max } })
                 }
                 "cubbyhole" => served(Cubbyhole),
+                "identity" => served(IdentityEngine { tokens: self.tokens.clone() }),
                 _ => served(Nothing),
             },
         ))
@@ -107,7 +109,7 @@ fn served<E: Engine>(engine: E) -> Box<dyn Backend> {
     Box::new(Served { rows: Arc::new(Rows::new(E::ROUTES)), engine: Arc::new(engine) })
 }
 
-/// An engine that answers nothing: that of `sys/` is the core, and nobody's identity is kept yet.
+/// An engine that answers nothing: that of `sys/` is the core.
 struct Nothing;
 
 impl Engine for Nothing {

@@ -5,16 +5,17 @@
 use std::sync::Arc;
 use std::time::Duration;
 
-use super::mounts::{AUTH_PREFIX, Mount};
+use super::mounts::{AUTH_PREFIX, Mount, MountEntry};
 use super::{Active, Settings};
+use crate::access::identity::Entrance;
 use crate::access::lockout::{Locked, Rules};
 use crate::access::policies::{DEFAULT_POLICY, ROOT_POLICY, is_reserved};
 use crate::access::tokens::{TokenRecord, nanoseconds, new_accessor};
-use crate::api::{Error, Grant, Reply, TokenKind, TokenParams};
+use crate::api::{Alias, Error, Grant, Reply, TokenKind, TokenParams};
 use crate::auth::token::go_duration;
 use crate::barrier::{Horizon, View};
 use crate::clock::Timestamp;
-use crate::engine::{Call, Logins, Renewal, Renewed};
+use crate::engine::{Call, KnownMount, Logins, Renewal, Renewed};
 
 /// Where the login methods of one request turn to.
 pub(super) struct LoginDesk<'a> {
@@ -28,7 +29,11 @@ impl Logins for LoginDesk<'_> {
         let mount = self.mount(call)?;
         let view = self.active.platform.view(self.horizon);
         let mut warnings = Vec::new();
-        let record = self.record(call, &mount, grant, &mut warnings)?;
+        let entity_id = match &grant.alias {
+            Some(alias) => self.arrive(call, &mount, alias, Some(&grant.groups))?,
+            None => String::new(),
+        };
+        let record = TokenRecord { entity_id, ..self.record(call, &mount, grant, &mut warnings)? };
         let (token, caller) = self.active.tokens.issue(&view, record)?;
         if !self.is_still_there(&mount) {
             self.active.tokens.revoke(&view, &caller)?;
@@ -60,8 +65,20 @@ impl Logins for LoginDesk<'_> {
         Ok(Renewed { token, ttl_default, ttl_max })
     }
 
-    fn entity_of(&self, _: &Call<'_>, _: &str) -> Result<String, Error> {
-        Err(Error::invalid("identities are not available on this server yet"))
+    fn entity_of(&self, call: &Call<'_>, alias: &str) -> Result<String, Error> {
+        let alias = Alias { name: alias.to_owned(), ..Alias::default() };
+        let mount = self.mount(call)?;
+        self.arrive(call, &mount, &alias, None)
+    }
+
+    fn mounts(&self) -> Vec<KnownMount> {
+        let known = |entry: &MountEntry| KnownMount {
+            accessor: entry.accessor.clone(),
+            path: entry.path.clone(),
+            kind: entry.kind.clone(),
+            local: entry.local,
+        };
+        self.active.mounts.all().iter().map(|mount| known(&mount.entry)).collect()
     }
 }
 
@@ -83,6 +100,20 @@ fn refusal(Locked: Locked) -> Error {
 }
 
 impl LoginDesk<'_> {
+    /// The entity of who comes to a mount under a name.
+    fn arrive(
+        &self,
+        call: &Call<'_>,
+        mount: &Mount,
+        alias: &Alias,
+        groups: Option<&[String]>,
+    ) -> Result<String, Error> {
+        let view = self.active.platform.view(self.horizon);
+        let at = Entrance { mount_accessor: &mount.entry.accessor, local: mount.entry.local };
+        let entity = self.active.tokens.identity.arrive(&view, at, alias, groups, call.now)?;
+        if entity.disabled { Err(Error::Denied) } else { Ok(entity.id) }
+    }
+
     fn mount(&self, call: &Call<'_>) -> Result<Arc<Mount>, Error> {
         self.active.mounts.at(call.mount).ok_or_else(|| Error::NoMount(call.request.path.clone()))
     }

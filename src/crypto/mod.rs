@@ -25,6 +25,7 @@ pub mod random;
 pub mod record;
 pub mod rsa;
 pub mod secret;
+pub mod totp;
 pub mod wiped;
 
 #[expect(unsafe_code, reason = "AWS-LC is written in C; this module is the only one that calls it")]

@@ -96,3 +96,30 @@ fn what_belongs_to_the_server_stays() {
     assert_eq!(Policies::read(&view, "default").unwrap().unwrap(), read("a"));
     assert_eq!(Policies::list(&view).unwrap(), ["default", "root"]);
 }
+
+/// Regression R26: another spelling of `root` got past the filter, on an entity and then on a group.
+#[test]
+fn nobody_is_given_root_in_disguise() {
+    let check = |name: &str, expected: bool| assert_eq!(looks_like_root(name), expected, "{name:?}");
+    for name in [
+        "root",
+        "ROOT",
+        " root",
+        "Root\t",
+        "r oot",
+        "ｒｏｏｔ",
+        "ＲＯＯＴ",
+        "ro\u{200b}ot",
+        "\u{feff}root",
+        "root\n",
+        "r\u{ad}oot",
+    ] {
+        check(name, true);
+        assert!(given_to_identity(&["a".to_owned(), name.to_owned()]).is_err(), "{name:?}");
+    }
+    for name in ["", "roots", "root-", "root_ca", "my root", "rooot", "r00t"] {
+        check(name, false);
+    }
+    let given = [" b ", "a", "", "b"].map(str::to_owned);
+    assert_eq!(given_to_identity(&given).unwrap(), ["a", "b"]);
+}
