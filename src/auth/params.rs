@@ -16,6 +16,7 @@ use crate::api::{Error, TokenKind, TokenParams};
 /// Parameters of the tokens of a role or a user. What is absent stays as it is.
 #[derive(Clone, Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[allow(clippy::struct_field_names, reason = "clients name the parameters so")]
 pub struct TokenFields {
     /// Policies of the tokens.
     pub(super) token_policies: Option<CommaList>,
@@ -85,8 +86,8 @@ fn refuse_contradiction(token: &TokenParams) -> Result<(), Error> {
 }
 
 /// Policies as they are kept: small letters, sorted, each once, and `root` by itself.
-pub fn sanitized(policies: Vec<String>) -> Vec<String> {
-    let mut policies: Vec<String> = policies.iter().map(|policy| policy.to_lowercase()).collect();
+pub fn sanitized(mut policies: Vec<String>) -> Vec<String> {
+    policies.iter_mut().for_each(|policy| *policy = policy.to_lowercase());
     policies.sort();
     policies.dedup();
     if policies.iter().any(|policy| policy == ROOT_POLICY) { vec![ROOT_POLICY.to_owned()] } else { policies }

@@ -46,7 +46,7 @@ impl Engines {
             secrets: Arc::new(SecretCache::new(settings.kv_cache_bytes_max)),
             approle: Arc::new(Rows::new(AppRole::ROUTES)),
             userpass: Arc::new(Rows::new(Userpass::ROUTES)),
-            passwords: Arc::new(Passwords::new()),
+            passwords: Arc::default(),
             cert: Arc::new(Rows::new(Cert::ROUTES)),
             jwt: Arc::new(Rows::new(Jwt::ROUTES)),
             kubernetes: Arc::new(Rows::new(Kubernetes::ROUTES)),

@@ -133,6 +133,7 @@ impl Endpoint for TuneMount {
 /// Settings of a mount. What is absent stays as it is.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[allow(clippy::struct_field_names, reason = "clients name the parameters so")]
 pub(super) struct Config {
     /// TTL of leases and tokens that ask for none; `0` and `system` are the system's.
     pub(super) default_lease_ttl: Option<LeaseTtl>,
@@ -193,6 +194,7 @@ impl Config {
 /// When a login method locks names out. What is absent stays as it is; zero is as usual.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(default)]
+#[allow(clippy::struct_field_names, reason = "clients name the parameters so")]
 pub(super) struct LockoutConfig {
     /// Wrong guesses in a row that lock a name: 5 usually.
     lockout_threshold: String,

@@ -176,7 +176,24 @@ fn furnished() -> (TestServer, UnsealKey) {
         server.send(&request("POST", "cubbyhole/k").token(token).json(&json!({"a": "b"}))).expect(204);
     }
     server.send(&request("POST", "auth/token/revoke-self").token(&ended)).expect(204);
+    furnish_logins(&server);
     (server, key)
+}
+
+/// A record of every kind that login methods keep.
+fn furnish_logins(server: &TestServer) {
+    let config = json!({"user_lockout_config": {"lockout_threshold": 3}, "token_type": "service"});
+    for method in ["approle", "userpass"] {
+        server.post(&format!("sys/auth/{method}"), &json!({"type": method, "config": config})).expect(204);
+    }
+    server.post("auth/userpass/users/bob", &json!({"password": "pass1", "policies": "a"})).expect(204);
+    server.send(&request("POST", "auth/userpass/login/bob").json(&json!({"password": "pass1"}))).expect(200);
+    for role in ["web", "gone"] {
+        let body = json!({"secret_id_bound_cidrs": "127.0.0.0/8", "secret_id_ttl": "1h"});
+        server.post(&format!("auth/approle/role/{role}"), &body).expect(204);
+    }
+    server.post("auth/approle/role/web/secret-id", &json!({"metadata": "k=v"})).expect(200);
+    server.delete("auth/approle/role/gone").expect(204);
 }
 
 #[test]

@@ -29,12 +29,14 @@ pub struct Passwords {
 #[serde(transparent)]
 pub(super) struct HashedPassword(String);
 
-impl Passwords {
-    pub fn new() -> Self {
+impl Default for Passwords {
+    fn default() -> Self {
         let cores = thread::available_parallelism().map_or(1, NonZero::get);
         Self { free: Mutex::new(cores), freed: Condvar::new(), nobodys: OnceLock::new() }
     }
+}
 
+impl Passwords {
     /// `argon2id[new salt](password)`.
     pub(super) fn hash(&self, password: &Credential) -> Result<HashedPassword, Error> {
         let mut salt = [0; SALT_BYTES];
@@ -132,7 +134,7 @@ mod tests {
 
     #[test]
     fn a_hash_is_that_of_its_password_only() {
-        let passwords = Passwords::new();
+        let passwords = Passwords::default();
         let hash = passwords.hash(&credential("correct horse")).unwrap();
         assert!(hash.0.starts_with("$argon2id$v=19$m=19456,t=2,p=1$"), "{}", hash.0);
         assert_ne!(hash.0, passwords.hash(&credential("correct horse")).unwrap().0, "each has a salt of its own");
@@ -147,7 +149,7 @@ mod tests {
     #[test]
     fn nobody_has_a_password() {
         for password in ["", "x"] {
-            assert!(!Passwords::new().is_right(&credential(password), None).unwrap());
+            assert!(!Passwords::default().is_right(&credential(password), None).unwrap());
         }
     }
 
@@ -156,7 +158,7 @@ mod tests {
         // Vectors of John the Ripper's and OpenBSD's.
         let check = |hash: &str, password: &str, expected: Result<bool, &str>| {
             let right = HashedPassword::import(hash)
-                .and_then(|hash| Passwords::new().is_right(&credential(password), Some(&hash)))
+                .and_then(|hash| Passwords::default().is_right(&credential(password), Some(&hash)))
                 .map_err(|error| error.to_string());
             assert_eq!(right, expected.map_err(str::to_owned), "{hash}");
         };
