@@ -89,14 +89,14 @@ impl Role {
     }
 
     /// The role that a role ID leads to, and its name. One that leads nowhere leads to a role that nobody has and that no
-    /// secret ID is of: to find out that it does takes the same steps.
+    /// secret ID is of. To find out takes the same steps either way: of two records one is there, and a role is.
     pub(super) fn by_role_id(on: &AppRole, view: &View<'_>, role_id: &str) -> Result<(String, Self), Error> {
-        let path = role_id_path(on, view, role_id)?;
-        let found: Option<RoleIdRecord> = records::find(view, &path)?;
-        let name = found.map_or_else(String::new, |found| found.name);
-        let role_path = if name.is_empty() { DECOY_PATH.to_owned() } else { record_path(&name) };
-        let role: Option<Self> = records::find(view, &role_path)?;
+        let found: Option<RoleIdRecord> = records::find(view, &role_id_path(on, view, role_id)?)?;
+        let other: Option<RoleIdRecord> = records::find(view, if found.is_some() { NOWHERE } else { DECOY_ID_PATH })?;
+        let path = if found.is_some() { record_path } else { |_: &str| DECOY_PATH.to_owned() };
+        let name = found.or(other).map_or_else(String::new, |record| record.name);
         // It may be gone since.
+        let role: Option<Self> = records::find(view, &path(&name))?;
         let role = role.filter(|role| name.is_empty() || role.id == role_id);
         Ok((name, role.unwrap_or_else(|| Self::new(String::new()))))
     }
@@ -173,6 +173,7 @@ pub(super) fn edit(
 
 /// Makes the role that nobody has: see [`Role::by_role_id`].
 pub(super) fn add_decoy(change: &mut Change<'_>) -> Result<(), Error> {
+    change.put(DECOY_ID_PATH, &RoleIdRecord { name: String::new() })?;
     change.put(DECOY_PATH, &Role::new(new_uuid().to_string()))?;
     Ok(())
 }
@@ -408,7 +409,10 @@ fn no_role(name: &str) -> String {
 }
 
 const PREFIX: &str = "role/";
-const DECOY_PATH: &str = "decoy";
+const DECOY_ID_PATH: &str = "decoy/role-id";
+const DECOY_PATH: &str = "decoy/role";
+/// Where no record is.
+const NOWHERE: &str = "decoy/nothing";
 pub(super) const GONE_PREFIX: &str = "gone/";
 const TTL_MAX_TRUNCATED: &str = "token_max_ttl is greater than the backend mount's maximum TTL value; issued tokens' max \
                                  TTL value will be truncated";
