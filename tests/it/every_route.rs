@@ -15,6 +15,7 @@ use coffer::api::Op;
 use coffer::api::route::{Access, Row};
 
 use crate::client::{Answer, Request, request};
+use crate::remote::pem;
 use crate::server::TestServer;
 
 /// All rows with the path of their mount. Rows are the same on every server.
@@ -36,6 +37,15 @@ fn furnished() -> TestServer {
     server.post("secret/data/transit", &json!({"data": {"a": "b"}})).expect(200);
     server.post("auth/userpass/users/k", &json!({"password": "p"})).expect(204);
     server.post("auth/approle/role/k", &json!({"token_policies": "default"})).expect(204);
+    let keys = json!({"jwt_validation_pubkeys": pem("rsa"), "default_role": "k"});
+    server.post("auth/jwt/config", &keys).expect(204);
+    let role = json!({"role_type": "jwt", "user_claim": "sub", "bound_subject": "s"});
+    server.post("auth/jwt/role/k", &role).expect(204);
+    server.post("auth/kubernetes/config", &json!({"kubernetes_host": "http://127.0.0.1:1"})).expect(204);
+    let role = json!({"bound_service_account_names": "a", "bound_service_account_namespaces": "n"});
+    server.post("auth/kubernetes/role/k", &role).expect(204);
+    server.post("auth/cert/certs/k", &json!({"certificate": pem("ca")})).expect(204);
+    server.post("auth/cert/crls/k", &json!({"crl": pem("crl")})).expect(204);
     for path in ["cubbyhole/k", "cubbyhole/k/below", "kv/k", "kv/k/below"] {
         server.post(path, &json!({"a": "b"})).expect(204);
     }
@@ -151,7 +161,7 @@ fn root_is_admitted_to_every_row() {
 }
 
 /// Rows that ask for a response-wrapping token, or for a proof of another kind, see to it themselves.
-const OTHERWISE_PROVEN: [&str; 2] = ["wrapping/", "login"];
+const OTHERWISE_PROVEN: [&str; 3] = ["wrapping/", "login", "oidc/"];
 
 #[test]
 fn open_rows_need_no_token() {

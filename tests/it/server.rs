@@ -43,7 +43,7 @@ impl TestServer {
         let server = Self::start();
         server.post("sys/mounts/secret", &json!({"type": "kv", "options": {"version": "2"}})).expect(204);
         server.post("sys/mounts/kv", &json!({"type": "kv"})).expect(204);
-        for method in ["approle", "userpass"] {
+        for method in ["approle", "cert", "jwt", "kubernetes", "userpass"] {
             server.post(&format!("sys/auth/{method}"), &json!({"type": method})).expect(204);
         }
         server

@@ -1,6 +1,8 @@
 //! Whom a mount trusts: certificates of authorities and of single clients, what a client's certificate must say, and the
 //! tokens that it gets.
 
+use std::slice;
+
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
@@ -53,9 +55,9 @@ impl Trusted {
         let any = |patterns: &[String], names: &[String]| {
             patterns.is_empty() || names.iter().any(|name| glob::fits_any(patterns, name))
         };
-        let named = [alt.dns.as_slice(), &alt.email, &[common.clone()]].concat();
+        let named = [alt.dns.as_slice(), &alt.email, slice::from_ref(&common)].concat();
         any(&self.allowed_names, &named)
-            && any(&self.allowed_common_names, &[common])
+            && any(&self.allowed_common_names, slice::from_ref(&common))
             && any(&self.allowed_dns_sans, &alt.dns)
             && any(&self.allowed_email_sans, &alt.email)
             && any(&self.allowed_uri_sans, &alt.uri)

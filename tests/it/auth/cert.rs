@@ -259,7 +259,6 @@ fn revoked_certificates_log_nobody_in() {
 
 /// Regression R44: a token was renewed with another certificate than that of its login.
 #[test]
-#[ignore = "renewals do not ask the method yet"]
 fn a_token_is_renewed_with_the_certificate_of_its_login_only() {
     let server = trusting(&[]);
     trust(&server, "a", &json!({"certificate": pem("ca"), "token_policies": "p"}));
