@@ -153,10 +153,11 @@ impl Tokens {
         if !self.makers_are_alive(view, &record, created)? {
             return Err(Error::Unauthenticated);
         }
+        let caller = Arc::new(self.caller(view, self.id(token), record)?);
         loop {
             let mut change = view.change();
-            while_maker_lives(view, &mut change, &record, created)?;
-            let caller = self.add(view, &mut change, token, record.clone())?;
+            while_maker_lives(view, &mut change, &caller.record, created)?;
+            put_new(&mut change, &caller)?;
             match change.commit() {
                 Ok(_) => return Ok(caller),
                 Err(barrier::Error::Conflict) if view.get::<TokenRecord>(&caller.id.path())?.is_some() => {
@@ -177,14 +178,9 @@ impl Tokens {
         token: &Token,
         record: TokenRecord,
     ) -> Result<Arc<Caller>, Error> {
-        let id = self.id(token);
-        let path = id.path();
-        change.put(&path, &record)?.expect_absent(&path);
-        change.put(&accessor_path(&record.accessor), &AccessorRecord { id })?;
-        for note in notes(&record, id) {
-            change.put(&note, &Note {})?;
-        }
-        self.caller(view, id, record).map(Arc::new)
+        let caller = Arc::new(self.caller(view, self.id(token), record)?);
+        put_new(change, &caller)?;
+        Ok(caller)
     }
 
     /// Ends a token that made no others in one commit with what `with` adds. Of all who try, one does it; the others hear
@@ -382,6 +378,17 @@ impl Caller {
     pub fn is_wrapping(&self) -> bool {
         self.record.is_wrapping()
     }
+}
+
+/// Adds the records of a new token to a change, which is a conflict if the token exists.
+fn put_new(change: &mut Change<'_>, Caller { id, record, .. }: &Caller) -> Result<(), Error> {
+    let path = id.path();
+    change.put(&path, record)?.expect_absent(&path);
+    change.put(&accessor_path(&record.accessor), &AccessorRecord { id: *id })?;
+    for note in notes(record, *id) {
+        change.put(&note, &Note {})?;
+    }
+    Ok(())
 }
 
 /// Makes a change depend on the life of a new token's maker: who has ended leaves nobody behind.

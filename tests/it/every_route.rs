@@ -115,6 +115,7 @@ const ALLOWED_BY_DEFAULT: &[&str] = &[
     "sys/leases/lookup",
     "sys/leases/renew",
     "sys/renew",
+    "sys/tools/hash/{urlalgorithm?..}",
     "sys/wrapping/wrap",
 ];
 

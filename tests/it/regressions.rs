@@ -8,6 +8,7 @@ mod leaks;
 mod logins;
 mod oracles;
 mod races;
+mod tokens;
 
 /// Names and backups, in JSON, of keys that another server made: nearly every type, and the bytes of the keys are known.
 fn recorded_keys() -> impl Iterator<Item = (&'static str, String)> {

@@ -74,27 +74,27 @@ impl Tokens {
         }
         commit(change)
     }
+}
 
-    /// An accessor that leads nowhere goes.
-    fn tidy_accessor(&self, view: &View<'_>, name: &str, _: Timestamp) -> Result<(), Error> {
-        let path = accessor_path(name);
-        let Some(found) = view.get::<AccessorRecord>(&path)? else { return Ok(()) };
-        let token = found.value.id.path();
-        delete_unless(view, &path, &token, |record| record.accessor == name)
-    }
+/// An accessor that leads nowhere goes.
+fn tidy_accessor(_: &Tokens, view: &View<'_>, name: &str, _: Timestamp) -> Result<(), Error> {
+    let path = accessor_path(name);
+    let Some(found) = view.get::<AccessorRecord>(&path)? else { return Ok(()) };
+    let token = found.value.id.path();
+    delete_unless(view, &path, &token, |record| record.accessor == name)
+}
 
-    /// A note of a child that is none goes.
-    fn tidy_child(&self, view: &View<'_>, name: &str, _: Timestamp) -> Result<(), Error> {
-        let Some((parent, child)) = name.split_once('/') else { return Ok(()) };
-        let (Some(parent), Some(child)) = (Id::from_hex(parent), Id::from_hex(child)) else { return Ok(()) };
-        delete_unless(view, &format!("{CHILDREN}{name}"), &child.path(), |record| record.parent == Some(parent))
-    }
+/// A note of a child that is none goes.
+fn tidy_child(_: &Tokens, view: &View<'_>, name: &str, _: Timestamp) -> Result<(), Error> {
+    let Some((parent, child)) = name.split_once('/') else { return Ok(()) };
+    let (Some(parent), Some(child)) = (Id::from_hex(parent), Id::from_hex(child)) else { return Ok(()) };
+    delete_unless(view, &format!("{CHILDREN}{name}"), &child.path(), |record| record.parent == Some(parent))
+}
 
-    /// A lease without a token goes.
-    fn tidy_lease(&self, view: &View<'_>, name: &str, _: Timestamp) -> Result<(), Error> {
-        let Some((path, id)) = read_lease(name) else { return Ok(()) };
-        delete_unless(view, &format!("{LEASES}{name}"), &id.path(), |record| record.path == path)
-    }
+/// A lease without a token goes.
+fn tidy_lease(_: &Tokens, view: &View<'_>, name: &str, _: Timestamp) -> Result<(), Error> {
+    let Some((path, id)) = read_lease(name) else { return Ok(()) };
+    delete_unless(view, &format!("{LEASES}{name}"), &id.path(), |record| record.path == path)
 }
 
 /// Deletes a record unless the token that it speaks of is as it says.
@@ -124,12 +124,8 @@ fn commit(change: barrier::Change<'_>) -> Result<(), Error> {
 type LookAt = fn(&Tokens, &View<'_>, &str, Timestamp) -> Result<(), Error>;
 
 /// Where to look, one after the other. Notes of ends are looked after all the time.
-const STAGES: [(&str, LookAt); 4] = [
-    (IDS, Tokens::tidy_token),
-    (ACCESSORS, Tokens::tidy_accessor),
-    (CHILDREN, Tokens::tidy_child),
-    (LEASES, Tokens::tidy_lease),
-];
+const STAGES: [(&str, LookAt); 4] =
+    [(IDS, Tokens::tidy_token), (ACCESSORS, tidy_accessor), (CHILDREN, tidy_child), (LEASES, tidy_lease)];
 /// Records looked at in one go.
 const LOOKED_AT_PER_TICK: usize = 5_000;
 /// What those are told who ask for it.

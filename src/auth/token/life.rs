@@ -80,7 +80,7 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
 
 fn exceeded(what: &str, wish: Duration, max: Duration) -> String {
     let (wish, max) = (go_duration(wish), go_duration(max));
-    format!("{what} of {wish:?} exceeded the effective max_ttl of {max:?}; {} value is capped accordingly", what)
+    format!("{what} of {wish:?} exceeded the effective max_ttl of {max:?}; {what} value is capped accordingly")
 }
 
 /// A duration in Go's notation, in whole seconds and without units that are zero.

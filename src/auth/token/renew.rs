@@ -83,8 +83,8 @@ fn renew(on: &TokenAuth, call: &Call<'_>, caller: &Caller, token: Token, increme
     if !record.renewable {
         return Err(Error::invalid("lease is not renewable"));
     }
-    let renewal = call.renewed(record)?;
-    let granted = renewal.token.unwrap_or_else(|| TokenParams {
+    let terms = call.renewed(record)?;
+    let granted = terms.token.unwrap_or_else(|| TokenParams {
         ttl_s: record.ttl_s,
         period_s: record.period_s,
         explicit_ttl_max_s: record.explicit_ttl_max_s,
@@ -96,7 +96,7 @@ fn renew(on: &TokenAuth, call: &Call<'_>, caller: &Caller, token: Token, increme
     life.explicit_max = life.explicit_max.into_iter().chain(positive(record.explicit_ttl_max_s)).min();
     let created = Timestamp::from_nanosecond(record.created_ns.into()).map_err(Error::internal)?;
     let mut warnings = Vec::new();
-    let ttls = Ttls { default: renewal.ttl_default, max: renewal.ttl_max };
+    let ttls = Ttls { default: terms.ttl_default, max: terms.ttl_max };
     let end = life.end(ttls, created, call.now, &mut warnings)?;
     on.tokens.renew(&call.view()?, caller, end, call.now)?;
     let ttl = Duration::try_from(end.duration_since(call.now)).unwrap_or_default();

@@ -6,4 +6,5 @@ mod jwt;
 mod kubernetes;
 mod lockout;
 mod token;
+mod token_kinds;
 mod userpass;

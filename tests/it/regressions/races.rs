@@ -124,7 +124,7 @@ fn rising(change: impl Fn(usize), check: impl Fn(usize) + Sync) {
 }
 
 /// Makes a change while many threads ask, and checks that no request that began after it gets what only was before.
-fn meanwhile(is_as_before: impl Fn() -> bool + Sync, title: &str, change: impl FnOnce()) {
+pub(super) fn meanwhile(is_as_before: impl Fn() -> bool + Sync, title: &str, change: impl FnOnce()) {
     let (is_over, began) = (AtomicBool::new(false), AtomicUsize::new(0));
     thread::scope(|scope| {
         for _ in 0..THREADS {

@@ -4,6 +4,7 @@ mod auth;
 mod explain;
 mod health;
 mod help;
+mod leases;
 mod mounts;
 mod openapi;
 mod policies;
