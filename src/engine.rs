@@ -3,6 +3,7 @@
 //! A handler gets a `Call`: the request, the proof that its sender may do this, and the mount's view of storage. There is
 //! no other way to storage. Knows nothing of any one engine, and nothing of HTTP.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -62,6 +63,9 @@ pub trait Logins {
     /// Makes the token that a method grants, or asks for a second factor first.
     fn log_in(&self, call: &Call<'_>, grant: Grant) -> Result<Reply, Error>;
 
+    /// Makes the token of a login that waits for a second factor, if this is it.
+    fn bring_factors(&self, call: &Call<'_>, login: &str, factors: &Factors) -> Result<Reply, Error>;
+
     /// Refuses a guess at a name that is locked.
     fn refuse_locked(&self, call: &Call<'_>, name: &str) -> Result<(), Error>;
 
@@ -78,14 +82,8 @@ pub trait Logins {
     fn mounts(&self) -> Vec<KnownMount>;
 }
 
-/// What decides how long a token lives on.
-pub struct Renewed {
-    /// What the login method that made it says: see [`Engine::renew`].
-    pub token: Option<TokenParams>,
-    /// The life that is usual at its mount, and the longest.
-    pub ttl_default: Duration,
-    pub ttl_max: Duration,
-}
+/// Codes, by the identifier or the name of their method.
+pub type Factors = BTreeMap<String, Vec<String>>;
 
 /// A mount as identities know it.
 pub struct KnownMount {
@@ -97,6 +95,15 @@ pub struct KnownMount {
     pub local: bool,
 }
 
+/// What decides how long a token lives on.
+pub struct Renewed {
+    /// What the login method that made it says: see [`Engine::renew`].
+    pub token: Option<TokenParams>,
+    /// The life that is usual at its mount, and the longest.
+    pub ttl_default: Duration,
+    pub ttl_max: Duration,
+}
+
 impl<'a> Call<'a> {
     /// The mount's part of storage.
     pub fn view(&self) -> Result<View<'a>, Error> {
@@ -106,6 +113,11 @@ impl<'a> Call<'a> {
     /// The token that a login method grants, as an answer.
     pub fn log_in(&self, grant: Grant) -> Result<Reply, Error> {
         self.logins.ok_or(Error::Sealed)?.log_in(self, grant)
+    }
+
+    /// The token of a login that waits for a second factor, as an answer.
+    pub fn bring_factors(&self, login: &str, factors: &Factors) -> Result<Reply, Error> {
+        self.logins.ok_or(Error::Sealed)?.bring_factors(self, login, factors)
     }
 
     /// Compares what somebody sent with what it should be: `None` is a wrong guess. Too many of them in a row, and the name

@@ -180,7 +180,8 @@ impl Acl {
         let exact = || self.exact.iter().find(|(_, grant)| is_it(grant)).map(|(path, _)| Pattern::Exact(path.clone()));
         let prefix = || self.prefixes.iter().find(|(_, grant)| is_it(grant));
         let segmented = || self.segmented.iter().find(|rule| is_it(&rule.grant)).map(Segmented::pattern);
-        exact().or_else(|| prefix().map(|(prefix, _)| Pattern::Prefix(prefix.clone()))).or_else(segmented)
+        let base = || self.base.as_ref()?.pattern_of(grant);
+        exact().or_else(|| prefix().map(|(prefix, _)| Pattern::Prefix(prefix.clone()))).or_else(segmented).or_else(base)
     }
 
     /// Whether anything is granted on any path below a mount.

@@ -27,6 +27,17 @@ pub struct Named {
     pub rules: Vec<Rule>,
 }
 
+impl Named {
+    /// Its rules for one whose values of parameters are known; without any, templates say nothing.
+    pub fn filled<'v>(self, value: impl Fn(&str) -> Option<&'v str>) -> Self {
+        let filled = |Rule { pattern, grant }| match &pattern {
+            Pattern::Template(template) => Some(Rule { pattern: Pattern::filled(template, &value)?, grant }),
+            Pattern::Exact(_) | Pattern::Prefix(_) | Pattern::Segments(_) => Some(Rule { pattern, grant }),
+        };
+        Self { name: self.name, rules: self.rules.into_iter().filter_map(filled).collect() }
+    }
+}
+
 /// What decides, and how.
 pub struct Explanation {
     pub reason: Reason,

@@ -141,7 +141,7 @@ pub fn refusal(view: &View<'_>, caller: &Caller, access: Access, ask: Ask<'_>) -
         if !explain::is_offered(view)? {
             return Ok(Error::Denied);
         }
-        let policies = Policies::named(view, &caller.record.policies)?;
+        let policies = Policies::named(view, caller.policies())?;
         let explanation = explain::explain(&policies, &Question { ask, needed: needed? | sudo })?;
         Ok(Error::DeniedBecause(explanation.text()))
     };

@@ -22,7 +22,10 @@ pub(super) struct Rights {
 struct Standing {
     editions: Editions,
     seq: Seq,
+    /// The policies that come from the entity.
     policies: Vec<String>,
+    /// These and the token's own.
+    together: Vec<String>,
     /// It is there, and nobody has disabled it.
     is_good: bool,
 }
@@ -43,12 +46,9 @@ impl Rights {
         let Snapshot { person, editions, seq } = identity.snapshot(view, entity_id)?;
         let person = person.filter(|person| !person.entity.disabled);
         let Some(person) = person else {
-            let standing = Standing { editions, seq, policies: Vec::new(), is_good: false };
-            return Ok(Self {
-                compiled: all.compile(view, &[])?,
-                acl: Arc::default(),
-                entity: Some(Arc::new(standing)),
-            });
+            let (policies, together) = (Vec::new(), policies.to_vec());
+            let standing = Arc::new(Standing { editions, seq, policies, together, is_good: false });
+            return Ok(Self { compiled: all.compile(view, &[])?, acl: Arc::default(), entity: Some(standing) });
         };
         let from_entity = person.policies();
         let mut together = [policies, &from_entity].concat();
@@ -56,7 +56,7 @@ impl Rights {
         together.dedup();
         let compiled = all.compile(view, &together)?;
         let acl = compiled.filled(|parameter| person.value(parameter));
-        let standing = Standing { editions, seq, policies: from_entity, is_good: true };
+        let standing = Standing { editions, seq, policies: from_entity, together, is_good: true };
         Ok(Self { compiled, acl, entity: Some(Arc::new(standing)) })
     }
 
@@ -81,6 +81,11 @@ impl Rights {
     /// The policies that come from the entity and its groups.
     pub(super) fn identity_policies(&self) -> &[String] {
         self.entity.as_ref().map_or(&[], |standing| &standing.policies)
+    }
+
+    /// All policies that these are made of; those of the token where it is nobody's.
+    pub(super) fn policies<'a>(&'a self, of_token: &'a [String]) -> &'a [String] {
+        self.entity.as_ref().map_or(of_token, |standing| &standing.together)
     }
 
     /// Whether the entity whose token it is was deleted or disabled.

@@ -345,9 +345,9 @@ impl Caller {
         self.rights.are_suspended()
     }
 
-    /// Whether a policy is one of the token's own, or of those of whose token it is.
-    pub fn has_policy(&self, name: &str) -> bool {
-        self.record.policies.iter().chain(self.identity_policies()).any(|policy| policy == name)
+    /// The policies whose rights it has: the token's own, and those of whose token it is.
+    pub fn policies(&self) -> &[String] {
+        self.rights.policies(&self.record.policies)
     }
 
     #[cfg(test)]

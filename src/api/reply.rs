@@ -126,8 +126,10 @@ impl Login {
         let mut auth = Object::with_capacity(self.json_bytes_max());
         auth.set("client_token", self.token.expose());
         auth.set("accessor", &self.accessor);
-        auth.set("policies", self.policies.iter().chain(&self.identity_policies).collect::<BTreeSet<_>>());
-        auth.set("token_policies", &self.policies);
+        // There is no token yet where a second factor is asked for.
+        let is_made = !self.token.expose().is_empty();
+        let policies = self.policies.iter().chain(&self.identity_policies).collect::<BTreeSet<_>>();
+        auth.set("policies", is_made.then_some(policies)).set("token_policies", is_made.then_some(&self.policies));
         if !self.identity_policies.is_empty() {
             auth.set("identity_policies", &self.identity_policies);
         }
@@ -135,7 +137,8 @@ impl Login {
         auth.set("lease_duration", self.ttl.as_secs());
         auth.set("renewable", self.renewable);
         auth.set("entity_id", &self.entity_id);
-        auth.set("token_type", if self.batch { "batch" } else { "service" });
+        let kind = if self.batch { "batch" } else { "service" };
+        auth.set("token_type", if is_made { kind } else { "" });
         auth.set("orphan", self.orphan);
         match &self.mfa_requirement {
             Some(Json(requirement)) => auth.set_json("mfa_requirement", requirement),

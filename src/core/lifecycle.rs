@@ -7,6 +7,7 @@ use serde::{Deserialize, Serialize};
 
 use super::mounts::{MountEntry, Mounts, Tune};
 use super::seal::{Cluster, SealRecord, UnsealKey};
+use super::second_factor::Waiting;
 use super::{Active, Core, new_uuid};
 use crate::access::Tokens;
 use crate::access::lockout::Lockout;
@@ -59,7 +60,8 @@ impl Core {
         let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings)?;
         self.quotas.load(&view)?;
         barrier.durable(horizon.seq()).wait();
-        let active = Active { barrier, platform, tokens, lockout: Lockout::default(), mounts, cluster };
+        let (lockout, waiting) = (Lockout::default(), Waiting::default());
+        let active = Active { barrier, platform, tokens, lockout, waiting, mounts, cluster };
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
         Ok(())
     }

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use super::mounts::{AUTH_PREFIX, Mount, MountEntry};
+use super::second_factor::Entrant;
 use super::{Active, Settings};
 use crate::access::identity::Entrance;
 use crate::access::lockout::{Locked, Rules};
@@ -15,7 +16,7 @@ use crate::api::{Alias, Error, Grant, Reply, TokenKind, TokenParams};
 use crate::auth::token::go_duration;
 use crate::barrier::{Horizon, View};
 use crate::clock::Timestamp;
-use crate::engine::{Call, KnownMount, Logins, Renewal, Renewed};
+use crate::engine::{Call, Factors, KnownMount, Logins, Renewal, Renewed};
 
 /// Where the login methods of one request turn to.
 pub(super) struct LoginDesk<'a> {
@@ -27,20 +28,17 @@ pub(super) struct LoginDesk<'a> {
 impl Logins for LoginDesk<'_> {
     fn log_in(&self, call: &Call<'_>, grant: Grant) -> Result<Reply, Error> {
         let mount = self.mount(call)?;
-        let view = self.active.platform.view(self.horizon);
-        let mut warnings = Vec::new();
         let entity_id = match &grant.alias {
             Some(alias) => self.arrive(call, &mount, alias, Some(&grant.groups))?,
             None => String::new(),
         };
-        let record = TokenRecord { entity_id, ..self.record(call, &mount, grant, &mut warnings)? };
-        let (token, caller) = self.active.tokens.issue(&view, record)?;
-        if !self.is_still_there(&mount) {
-            self.active.tokens.revoke(&view, &caller)?;
-            return Err(Error::NoMount(call.request.path.clone()));
-        }
-        let reply = Reply::login(caller.login(token, call.now));
-        Ok(Reply { warnings, ..reply })
+        let (path, mount_path) = (call.request.path.clone(), mount.entry.path.clone());
+        let entrant = Entrant { path, mount: mount.entry.uuid, mount_path, entity_id, grant };
+        self.enter(entrant, &mount, &call.request.mfa, call.now)
+    }
+
+    fn bring_factors(&self, call: &Call<'_>, login: &str, factors: &Factors) -> Result<Reply, Error> {
+        self.enter_waiting(login, factors, call.now)
     }
 
     fn refuse_locked(&self, call: &Call<'_>, name: &str) -> Result<(), Error> {
@@ -127,33 +125,50 @@ impl LoginDesk<'_> {
         self.active.mounts.at(&mount.entry.path).is_some_and(|there| there.entry.uuid == mount.entry.uuid)
     }
 
+    /// Makes the token of somebody who has shown all that he has to.
+    pub(super) fn admit(&self, entrant: &Entrant, mount: &Mount, now: Timestamp) -> Result<Reply, Error> {
+        let view = self.active.platform.view(self.horizon);
+        let mut warnings = Vec::new();
+        let record = self.record(entrant, mount, now, &mut warnings)?;
+        let (token, caller) = self.active.tokens.issue(&view, record)?;
+        if !self.is_still_there(mount) {
+            self.active.tokens.revoke(&view, &caller)?;
+            return Err(Error::NoMount(entrant.path.clone()));
+        }
+        let reply = Reply::login(caller.login(token, now));
+        Ok(Reply { warnings, ..reply })
+    }
+
     fn record(
         &self,
-        call: &Call<'_>,
+        entrant: &Entrant,
         mount: &Mount,
-        grant: Grant,
+        now: Timestamp,
         warnings: &mut Vec<String>,
     ) -> Result<TokenRecord, Error> {
+        let grant = &entrant.grant;
         let batch = is_batch(grant.token.kind, mount.entry.tune.token_kind);
-        let token = if batch { TokenParams { period_s: 0, num_uses: 0, ..grant.token } } else { grant.token };
+        let token =
+            if batch { TokenParams { period_s: 0, num_uses: 0, ..grant.token.clone() } } else { grant.token.clone() };
         let (default, max) = mount.entry.tune.ttls(self.settings);
         let ttl = granted_ttl(&token, default, max, warnings);
         Ok(TokenRecord {
             accessor: new_accessor(),
             policies: token_policies(&token)?,
-            path: call.request.path.clone(),
+            path: entrant.path.clone(),
             display_name: display_name(mount, &grant.display_name),
-            metadata: Some(grant.metadata).filter(|metadata| !metadata.is_empty()),
+            metadata: Some(grant.metadata.clone()).filter(|metadata| !metadata.is_empty()),
             ttl_s: ttl.as_secs(),
             explicit_ttl_max_s: token.explicit_ttl_max_s,
             period_s: token.period_s,
             renewable: !batch,
-            expires_ns: Some(nanoseconds(call.now.checked_add(ttl).unwrap_or(Timestamp::MAX))),
+            expires_ns: Some(nanoseconds(now.checked_add(ttl).unwrap_or(Timestamp::MAX))),
             num_uses: token.num_uses,
             batch,
             bound_cidrs: token.bound_cidrs,
-            recall: grant.recall,
-            ..TokenRecord::root("", "", call.now)
+            entity_id: entrant.entity_id.clone(),
+            recall: grant.recall.clone(),
+            ..TokenRecord::root("", "", now)
         })
     }
 }

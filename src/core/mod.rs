@@ -26,12 +26,14 @@ mod lifecycle;
 mod logins;
 pub mod mounts;
 pub mod seal;
+mod second_factor;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
 use mounts::{Mount, Mounts};
+use second_factor::Waiting;
 
 /// One server's state, whatever its seal.
 pub struct Core {
@@ -77,6 +79,7 @@ pub(crate) struct Active {
     pub(crate) platform: Scope,
     pub(crate) tokens: Arc<Tokens>,
     pub(crate) lockout: Lockout,
+    pub(crate) waiting: Waiting,
     pub(crate) mounts: Mounts,
     pub(crate) cluster: seal::Cluster,
 }

@@ -13,6 +13,7 @@ use serde::{Deserialize, Deserializer};
 use crate::access::acl::Capabilities;
 use crate::access::explain::{self, Deciding, Explanation, Question};
 use crate::access::gate::{self, Ask};
+use crate::access::identity::Person;
 use crate::access::{Caller, Policies};
 use crate::api::fields::{CommaList, Ttl};
 use crate::api::json::Object;
@@ -52,22 +53,25 @@ impl Endpoint for Explain {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let policies = self.names(core, call)?;
+        let subject = self.subject(core, call)?;
         Hypothesis { path: self.path, operation: self.operation, parameters: self.parameters, wrap_ttl: self.wrap_ttl }
-            .judged(core, call, &policies)
+            .judged(core, call, &subject)
     }
 }
 
 impl Explain {
-    /// The names of the policies in question.
-    fn names(&self, core: &Core, call: &Call<'_>) -> Result<Vec<String>, Error> {
+    /// Whose rights are in question.
+    fn subject(&self, core: &Core, call: &Call<'_>) -> Result<Subject, Error> {
         let tokens = &core.unsealed()?.tokens;
         let found = match (self.token.as_str(), self.accessor.as_str(), self.policies.0.as_slice()) {
-            ("", "", []) => return Ok(own(call)?.to_vec()),
+            ("", "", []) => return Subject::of(core, call, call.admitted.known_caller()?),
             ("", "", names) if names.len() > POLICIES_MAX => {
                 return Err(Error::invalid(format!("at most {POLICIES_MAX} policies can be asked for")));
             }
-            ("", "", names) => return Ok(names.iter().map(|name| name.to_lowercase()).collect()),
+            ("", "", names) => {
+                let policies = names.iter().map(|name| name.to_lowercase()).collect();
+                return Ok(Subject { policies, person: None });
+            }
             ("", accessor, []) => {
                 let found = tokens.by_accessor(&call.view()?, accessor, call.now)?;
                 found.ok_or_else(|| Error::invalid("invalid accessor"))?
@@ -78,7 +82,7 @@ impl Explain {
             }
             _ => return Err(Error::invalid("only one of 'token', 'accessor' and 'policies' can be given")),
         };
-        Ok(names_of(&found).to_vec())
+        Subject::of(core, call, &found)
     }
 }
 
@@ -104,16 +108,24 @@ impl Endpoint for ExplainSelf {
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         Hypothesis { path: self.path, operation: self.operation, parameters: self.parameters, wrap_ttl: self.wrap_ttl }
-            .judged(core, call, own(call)?)
+            .judged(core, call, &Subject::of(core, call, call.admitted.known_caller()?)?)
     }
 }
 
-fn own<'c>(call: &'c Call<'_>) -> Result<&'c [String], Error> {
-    Ok(names_of(call.admitted.known_caller()?))
+/// Somebody with rights, or policies alone.
+struct Subject {
+    policies: Vec<String>,
+    person: Option<Person>,
 }
 
-fn names_of(caller: &Caller) -> &[String] {
-    &caller.record.policies
+impl Subject {
+    fn of(core: &Core, call: &Call<'_>, caller: &Caller) -> Result<Self, Error> {
+        let person = match caller.record.entity_id.as_str() {
+            "" => None,
+            id => core.unsealed()?.tokens.identity.person(&call.view()?, id)?,
+        };
+        Ok(Self { policies: caller.policies().to_vec(), person })
+    }
 }
 
 /// A request that nobody sent.
@@ -125,8 +137,8 @@ struct Hypothesis {
 }
 
 impl Hypothesis {
-    /// What policies say to it.
-    fn judged(self, core: &Core, call: &Call<'_>, policies: &[String]) -> Result<Reply, Error> {
+    /// What somebody's policies say to it.
+    fn judged(self, core: &Core, call: &Call<'_>, subject: &Subject) -> Result<Reply, Error> {
         let (op, exists, only) = operation(&self.operation)?;
         let mut path = self.path.trim_start_matches('/').to_owned();
         if path.is_empty() {
@@ -144,7 +156,10 @@ impl Hypothesis {
         let needed = only.map_or_else(|| gate::needed(op, access, exists), Ok)?;
         let wrap_ttl = self.wrap_ttl.0.filter(|ttl| *ttl > Duration::ZERO);
         let ask = Ask { op, path: &path, params: &self.parameters.0, wrap_ttl };
-        let explanation = explain::explain(&Policies::named(&call.view()?, policies)?, &Question { ask, needed })?;
+        let value = |parameter: &str| subject.person.as_ref()?.value(parameter);
+        let policies = Policies::named(&call.view()?, &subject.policies)?;
+        let policies: Vec<_> = policies.into_iter().map(|policy| policy.filled(value)).collect();
+        let explanation = explain::explain(&policies, &Question { ask, needed })?;
         Ok(Reply::object(|data| {
             data.set("path", &path).set("operation", &self.operation).set("needed", needed.names());
             data.set("sudo", access == Access::Sudo);

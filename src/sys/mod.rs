@@ -7,6 +7,7 @@ pub mod explain;
 pub mod health;
 pub mod leases;
 pub mod locked_users;
+pub mod mfa;
 pub mod mounts;
 pub mod password_policies;
 pub mod policies;
@@ -95,6 +96,7 @@ const ROUTES: &[Route<Core>] = &[
     write::<quotas::WriteConfig>      ("quotas/config"),
     write::<random::MakeRandom<Core>> ("tools/random/{source?}/{urlbytes?..}"),
     write::<hash::HashInput<Core>>    ("tools/hash/{urlalgorithm?..}"),
+    write::<mfa::Validate>            ("mfa/validate").open(),
     write::<wrapping::Wrap>           ("wrapping/wrap"),
     write::<wrapping::Unwrap>         ("wrapping/unwrap").open(),
     write::<wrapping::Rewrap>         ("wrapping/rewrap").open(),

@@ -38,7 +38,8 @@ pub struct Login<'a> {
 }
 
 impl Enforcement {
-    fn is_for(&self, login: &Login<'_>) -> bool {
+    /// Whether a login is one of those that are meant.
+    pub fn is_for(&self, login: &Login<'_>) -> bool {
         let is_one_of = |all: &[String], one: &str| all.iter().any(|other| other == one);
         let is_for_person = |person: &Person| {
             is_one_of(&self.entity_ids, &person.entity.id)
@@ -63,13 +64,6 @@ impl Mfa {
         let found = names.iter().map(|name| view.get::<Enforcement>(&format!("{ENFORCEMENTS}{name}")));
         let found = found.collect::<Result<Vec<_>, _>>()?;
         Ok(found.into_iter().flatten().map(|found| found.value).collect())
-    }
-
-    /// What a login must satisfy, every one of them.
-    pub fn demanded(view: &View<'_>, login: &Login<'_>) -> Result<Vec<Enforcement>, Error> {
-        let mut demanded = Self::enforcements(view)?;
-        demanded.retain(|enforcement| enforcement.is_for(login));
-        Ok(demanded)
     }
 }
 

@@ -108,7 +108,14 @@ fn describe(caller: &Caller, id: &str, now: Timestamp) -> Reply {
         data.set("creation_time", record.created_ns.div_euclid(NS_PER_S)).set("creation_ttl", record.ttl_s);
         data.set("display_name", &record.display_name).set("entity_id", &record.entity_id);
         data.set("expire_time", record.expires_ns.map(time)).set("explicit_max_ttl", record.explicit_ttl_max_s);
-        data.set("id", id).set("issue_time", time(record.created_ns));
+        if !record.entity_id.is_empty() {
+            data.set_object("external_namespace_policies", |_| {});
+        }
+        data.set("id", id);
+        if !caller.identity_policies().is_empty() {
+            data.set("identity_policies", caller.identity_policies());
+        }
+        data.set("issue_time", time(record.created_ns));
         if let Some(renewed) = record.renewed_ns {
             data.set("last_renewal", time(renewed)).set("last_renewal_time", renewed.div_euclid(NS_PER_S));
         }

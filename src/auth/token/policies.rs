@@ -15,7 +15,7 @@ pub(super) fn granted(asked: &NewToken, maker: &Caller, role: Option<&Role>, sud
         Some(role) => by_role(wish, own, role, !asked.no_default_policy)?,
         None if wish.is_empty() => own.clone(),
         None if sudo => with_default(wish, true),
-        None if wish.iter().all(|policy| maker.has_policy(policy)) => {
+        None if wish.iter().all(|policy| maker.policies().contains(policy)) => {
             with_default(wish, own.iter().any(|policy| policy == DEFAULT_POLICY))
         }
         None => return Err(Error::invalid("child policies must be subset of parent")),
