@@ -13,9 +13,14 @@ use serde_json::Value;
 /// A request with a JSON body, ready to be written to a socket. Both servers get the same bytes but for the path; the bare
 /// one ignores the token.
 pub(crate) fn request(method: &str, path: &str, body: &str) -> Vec<u8> {
+    request_as(TOKEN, method, path, body)
+}
+
+/// As `request`, with another token than root's.
+pub(crate) fn request_as(token: &str, method: &str, path: &str, body: &str) -> Vec<u8> {
     let bytes = body.len();
     format!(
-        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Vault-Token: {TOKEN}\r\nX-Vault-Request: true\r\n\
+        "{method} {path} HTTP/1.1\r\nHost: 127.0.0.1\r\nX-Vault-Token: {token}\r\nX-Vault-Request: true\r\n\
          Content-Type: application/json\r\nContent-Length: {bytes}\r\n\r\n{body}"
     )
     .into_bytes()

@@ -9,6 +9,7 @@ use std::ops::{BitOr, Bound};
 use std::sync::Arc;
 
 use super::policy::{Grant, Pattern, Rule};
+use tree::Tree;
 
 /// What a rule grants.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -75,6 +76,8 @@ pub struct Acl {
     templates: Vec<(String, Grant)>,
     /// What holds for others, too. Rules of both for the same paths are merged here.
     base: Option<Arc<Self>>,
+    /// Finds it.
+    tree: Tree,
 }
 
 /// A rule with `+` in its path.
@@ -112,6 +115,7 @@ impl Acl {
             }
         }
         acl.segmented.sort_by(|one, other| other.rank().cmp(&one.rank()));
+        acl.tree = Tree::of(acl.segmented.iter().map(|rule| (rule.path.as_str(), rule.is_prefix)));
         acl
     }
 
@@ -180,8 +184,8 @@ impl Acl {
         let exact = || self.exact.iter().find(|(_, grant)| is_it(grant)).map(|(path, _)| Pattern::Exact(path.clone()));
         let prefix = || self.prefixes.iter().find(|(_, grant)| is_it(grant));
         let segmented = || self.segmented.iter().find(|rule| is_it(&rule.grant)).map(Segmented::pattern);
-        let base = || self.base.as_ref()?.pattern_of(grant);
-        exact().or_else(|| prefix().map(|(prefix, _)| Pattern::Prefix(prefix.clone()))).or_else(segmented).or_else(base)
+        let own = exact().or_else(|| prefix().map(|(prefix, _)| Pattern::Prefix(prefix.clone()))).or_else(segmented);
+        own.or_else(|| self.base.as_ref()?.pattern_of(grant))
     }
 
     /// Whether anything is granted on any path below a mount.
@@ -219,7 +223,8 @@ impl Acl {
 
     fn best_wildcard(&self, path: &str) -> Option<(Rank<'_>, &Grant)> {
         let prefix = self.longest_prefix(path).map(|(prefix, grant)| (rank_of_prefix(prefix), grant));
-        let segmented = self.segmented.iter().find(|rule| rule.matches(path)).map(|rule| (rule.rank(), &rule.grant));
+        let segmented = self.tree.first(path).and_then(|rule| self.segmented.get(rule));
+        let segmented = segmented.map(|rule| (rule.rank(), &rule.grant));
         let base = self.base.as_ref().and_then(|base| base.best_wildcard(path));
         // Of equals the last one is taken: it is this one's own, into which that of the base is merged.
         [base, prefix, segmented].into_iter().flatten().max_by(|(one, _), (other, _)| one.cmp(other))
@@ -255,19 +260,6 @@ impl Segmented {
         let wildcards = self.path.split('/').filter(|segment| *segment == "+").count();
         let first = self.path.find('+').unwrap_or(self.path.len());
         (first, !self.is_prefix, Reverse(wildcards), self.path.len(), &self.path)
-    }
-
-    fn matches(&self, path: &str) -> bool {
-        let (mut wanted, mut found) = (self.path.split('/').peekable(), path.split('/'));
-        while let Some(segment) = wanted.next() {
-            let Some(other) = found.next() else { return false };
-            let is_last = wanted.peek().is_none();
-            let begins = self.is_prefix && is_last && other.starts_with(segment);
-            if !begins && segment != "+" && segment != other {
-                return false;
-            }
-        }
-        self.is_prefix || found.next().is_none()
     }
 
     fn pattern(&self) -> Pattern {
@@ -310,6 +302,8 @@ const NAMES: [(&str, Capabilities); 9] = [
     ("sudo", Capabilities::SUDO),
     ("update", Capabilities::UPDATE),
 ];
+
+mod tree;
 
 #[cfg(test)]
 mod every_route;

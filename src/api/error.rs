@@ -36,6 +36,9 @@ pub enum Error {
     /// No mount serves this path.
     #[error("no handler for route {0:?}. route entry not found.")]
     NoMount(String),
+    /// What only other editions of Vault have; clients know it by this text.
+    #[error("enterprise-only feature")]
+    EnterpriseOnly,
     /// The mount has no such path.
     #[error("unsupported path")]
     UnsupportedPath,

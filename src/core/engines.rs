@@ -19,6 +19,12 @@ use crate::outbound::Outbound;
 use crate::secrets::kv::{Kv1, Kv2, SecretCache};
 use crate::secrets::transit::{KeyCache, Transit};
 
+/// The types that `Engines::open` and the mounts that every server has know.
+pub mod kinds {
+    pub const LOGINS: &[&str] = &["approle", "cert", "jwt", "kubernetes", "oidc", "token", "userpass"];
+    pub const SECRETS: &[&str] = &["cubbyhole", "identity", "kv", "system", "transit"];
+}
+
 /// What all mounts of a type share.
 pub(super) struct Engines {
     transit: Arc<Rows<Transit>>,

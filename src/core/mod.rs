@@ -27,13 +27,18 @@ mod logins;
 pub mod mounts;
 pub mod seal;
 mod second_factor;
+pub mod ui_headers;
+mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
+pub use engines::kinds;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
 use mounts::{Mount, Mounts};
 use second_factor::Waiting;
+pub use working::Working;
+use working::Workings;
 
 /// One server's state, whatever its seal.
 pub struct Core {
@@ -42,6 +47,7 @@ pub struct Core {
     sealed: Sealed,
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
+    pub(crate) working: Workings,
     sys_rows: Arc<Rows<Core>>,
 }
 
@@ -130,6 +136,7 @@ impl Core {
             sealed,
             active: RwLock::new(None),
             quotas: Quotas::default(),
+            working: Workings::default(),
             sys_rows: Arc::new(Rows::new(Self::ROUTES)),
         })
     }
@@ -153,6 +160,7 @@ impl Core {
     pub fn handle(self: &Arc<Self>, request: &Request, thread: Thread) -> Option<Answer> {
         let horizon = Horizon::default();
         let mut manner = Manner::default();
+        let _working = (thread == Thread::Worker).then(|| self.working.enter(request, self.clock.now()));
         let outcome = match self.active() {
             None => self.handle_sealed(request, thread, &mut manner),
             Some(active) => {

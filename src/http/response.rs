@@ -54,7 +54,7 @@ fn on_the_wire(error: &Error) -> (StatusCode, Told) {
         Error::Unauthenticated | Error::DeniedBecause(_) | Error::Forbidden(_) => (StatusCode::FORBIDDEN, Told::Plain),
         Error::Denied => (StatusCode::FORBIDDEN, Told::Wrapped),
         Error::NotFound => (StatusCode::NOT_FOUND, Told::Nothing),
-        Error::Missing(_) | Error::NoMount(_) => (StatusCode::NOT_FOUND, Told::Plain),
+        Error::Missing(_) | Error::NoMount(_) | Error::EnterpriseOnly => (StatusCode::NOT_FOUND, Told::Plain),
         Error::UnsupportedPath => (StatusCode::NOT_FOUND, Told::Wrapped),
         Error::UnsupportedOperation => (StatusCode::METHOD_NOT_ALLOWED, Told::Wrapped),
         Error::UnknownMethod => (StatusCode::METHOD_NOT_ALLOWED, Told::Nothing),
@@ -80,12 +80,11 @@ fn error_of(error: &Error, RequestId(id): RequestId) -> Response<Payload> {
         }
     };
     let mut response = response(status, errors(text.as_deref()));
-    match error {
-        Error::Unavailable(_) => drop(response.headers_mut().insert(RETRY_AFTER, RETRY_SOON)),
-        Error::QuotaExceeded { retry_after_s, .. } => {
-            response.headers_mut().insert(RETRY_AFTER, (*retry_after_s).into());
-        }
-        _ => {}
+    if let Error::Unavailable(_) = error {
+        response.headers_mut().insert(RETRY_AFTER, RETRY_SOON);
+    }
+    if let Error::QuotaExceeded { retry_after_s, .. } = error {
+        response.headers_mut().insert(RETRY_AFTER, (*retry_after_s).into());
     }
     response
 }
@@ -261,6 +260,7 @@ mod tests {
             (Error::NotFound, 404, ""),
             (Error::Missing("no x".into()), 404, r#""no x""#),
             (Error::NoMount("a/b".into()), 404, r#""no handler for route \"a/b\". route entry not found.""#),
+            (Error::EnterpriseOnly, 404, r#""enterprise-only feature""#),
             (Error::UnsupportedPath, 404, r#""1 error occurred:\n\t* unsupported path\n\n""#),
             (Error::UnsupportedOperation, 405, r#""1 error occurred:\n\t* unsupported operation\n\n""#),
             (Error::UnknownMethod, 405, ""),

@@ -29,7 +29,7 @@ pub struct Explain {
     /// The path, without `/v1/`.
     #[serde(default)]
     path: String,
-    /// What would be done: `read`, `list`, `create`, `update`, `patch` or `delete`; `sudo` asks for that capability alone.
+    /// What would be done: `read`, `list`, `scan`, `create`, `update`, `patch` or `delete`; `sudo` asks for that capability alone.
     #[serde(default)]
     operation: String,
     /// The parameters that would be sent, a JSON object. Their values are told to nobody.
@@ -92,7 +92,7 @@ pub struct ExplainSelf {
     /// The path, without `/v1/`.
     #[serde(default)]
     path: String,
-    /// What would be done: `read`, `list`, `create`, `update`, `patch` or `delete`; `sudo` asks for that capability alone.
+    /// What would be done: `read`, `list`, `scan`, `create`, `update`, `patch` or `delete`; `sudo` asks for that capability alone.
     #[serde(default)]
     operation: String,
     /// The parameters that would be sent, a JSON object.
@@ -144,7 +144,7 @@ impl Hypothesis {
         if path.is_empty() {
             return Err(Error::invalid("'path' must be supplied"));
         }
-        if op == Op::List && !path.ends_with('/') {
+        if op.is_of_folders() && !path.ends_with('/') {
             path.push('/');
         }
         let row = core.row(op, &path)?;
@@ -183,6 +183,7 @@ fn operation(name: &str) -> Result<(Op, bool, Option<Capabilities>), Error> {
     Ok(match name {
         "read" => (Op::Read, true, None),
         "list" => (Op::List, true, None),
+        "scan" => (Op::Scan, true, None),
         "create" => (Op::Write, false, None),
         "update" => (Op::Write, true, None),
         "patch" => (Op::Patch, true, None),
@@ -190,7 +191,7 @@ fn operation(name: &str) -> Result<(Op, bool, Option<Capabilities>), Error> {
         // No rule has conditions on the parameters of this operation, which is none of its own.
         "sudo" => (Op::Delete, true, Some(Capabilities::SUDO)),
         _ => {
-            let known = "create, delete, list, patch, read, sudo and update";
+            let known = "create, delete, list, patch, read, scan, sudo and update";
             return Err(Error::invalid(format!("unknown operation {name:?}; there are {known}")));
         }
     })

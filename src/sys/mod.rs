@@ -1,15 +1,18 @@
 //! Lets an operator see and change the core: the endpoints under `sys/`, one noun a file.
 
+pub mod absent;
 pub mod auth;
 pub mod capabilities;
 mod entry;
 pub mod explain;
 pub mod health;
+pub mod host;
 pub mod leases;
 pub mod locked_users;
 pub mod mfa;
 pub mod mounts;
 pub mod password_policies;
+pub mod plugins;
 pub mod policies;
 pub mod quotas;
 pub mod remount;
@@ -17,16 +20,18 @@ pub mod specs;
 pub mod status;
 pub mod tune;
 pub mod ui;
+pub mod ui_headers;
 pub mod wrapping;
 
 use crate::core::Core;
-use crate::engine::{Engine, Route, delete, hash, list, random, read, write};
+use crate::engine::{Engine, Route, delete, hash, list, patch, random, read, write};
 
 #[rustfmt::skip]
 const ROUTES: &[Route<Core>] = &[
     read::<health::Health>            ("health").open().while_sealed().bare(),
     read::<status::SealStatus>        ("seal-status").open().while_sealed().bare(),
     read::<status::Initialised>       ("init").open().while_sealed().bare(),
+    write::<status::Initialise>       ("init").open().while_sealed().bare(),
     read::<status::Leader>            ("leader").open().while_sealed().bare(),
     read::<mounts::ListMounts>        ("mounts").echoed(),
     read::<mounts::ReadMount>         ("mounts/{path..}").echoed(),
@@ -88,6 +93,27 @@ const ROUTES: &[Route<Core>] = &[
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),
+    read::<host::HostInfo>            ("host-info").slow(),
+    read::<host::InFlight>            ("in-flight-req").bare(),
+    read::<plugins::ReadCatalog>      ("plugins/catalog"),
+    list::<plugins::ListPlugins>      ("plugins/catalog/{type}").sudo(),
+    read::<plugins::ReadPlugin>       ("plugins/catalog/{type}/{name}").sudo(),
+    list::<ui_headers::ListHeaders>   ("config/ui/headers").sudo(),
+    read::<ui_headers::ReadHeader>    ("config/ui/headers/{header}").sudo(),
+    write::<ui_headers::WriteHeader>  ("config/ui/headers/{header}").sudo(),
+    delete::<ui_headers::DeleteHeader> ("config/ui/headers/{header}").sudo(),
+    read::<absent::FeatureFlags>      ("internal/ui/feature-flags").open().while_sealed().bare(),
+    read::<absent::ReplicationStatus> ("replication/status").open(),
+    read::<absent::Experiments>       ("experiments"),
+    read::<absent::EnterpriseOnly>    ("license/status"),
+    read::<absent::EnterpriseOnly>    ("config/group-policy-application"),
+    write::<absent::EnterpriseOnly>   ("config/group-policy-application"),
+    read::<absent::EnterpriseOnly>    ("namespaces"),
+    list::<absent::EnterpriseOnly>    ("namespaces"),
+    read::<absent::EnterpriseOnly>    ("namespaces/{path..}"),
+    write::<absent::EnterpriseOnly>   ("namespaces/{path..}"),
+    patch::<absent::EnterpriseOnly>   ("namespaces/{path..}"),
+    delete::<absent::EnterpriseOnly>  ("namespaces/{path..}"),
     list::<quotas::ListQuotas>        ("quotas/rate-limit"),
     read::<quotas::ReadQuota>         ("quotas/rate-limit/{name}"),
     write::<quotas::WriteQuota>       ("quotas/rate-limit/{name}"),

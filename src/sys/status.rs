@@ -47,6 +47,28 @@ impl Endpoint for Initialised {
     }
 }
 
+/// Refuses to initialise a server that is; one that is not is initialised where it runs.
+#[derive(Deserialize, JsonSchema)]
+pub struct Initialise {
+    /// Accepted from clients.
+    #[serde(default, rename = "secret_shares")]
+    _shares: i64,
+    /// Accepted from clients.
+    #[serde(default, rename = "secret_threshold")]
+    _threshold: i64,
+}
+
+impl Endpoint for Initialise {
+    type On = Core;
+
+    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        Err(Error::invalid(match core.seal_state()? {
+            SealState::Uninitialised => "this server cannot be initialised over the API",
+            SealState::Sealed { .. } | SealState::Unsealed { .. } => "Vault is already initialized",
+        }))
+    }
+}
+
 /// Tells who leads the cluster: a single server has no other.
 #[derive(Deserialize, JsonSchema)]
 pub struct Leader {}

@@ -14,5 +14,6 @@ mod remote;
 mod restart;
 mod server;
 mod stored;
+mod strangers;
 mod sys;
 mod transit;

@@ -11,6 +11,7 @@ mod decrypt;
 mod encrypt;
 mod kv;
 mod mac;
+mod permission;
 mod process;
 mod signature;
 mod signer;
@@ -27,6 +28,7 @@ use crate::{
 
 pub(crate) const ALL: &[Workload] = &[
     encrypt::SMALL,
+    permission::ENCRYPT,
     decrypt::SMALL,
     batch::SMALL,
     encrypt::LARGE,
@@ -39,6 +41,7 @@ pub(crate) const ALL: &[Workload] = &[
     mac::SMALL,
     kv::READ,
     kv::WRITE,
+    permission::CHECK,
     process::IDLE,
     process::START,
 ];

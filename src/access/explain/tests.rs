@@ -142,7 +142,7 @@ fn admits(bench: &Bench, texts: &[String], access: Access, ask: &Ask<'_>, exists
 fn rule() -> impl Strategy<Value = String> {
     let path = prop_oneof![4 => "(a|ab|\\+|b)(/(a|ab|\\+|b)){0,3}(/?\\*)?", 1 => "(a\\+|a/\\+b|b\\*)(/b)?\\*?"];
     let path = path.prop_filter("a wildcard behind a wildcard", |path| !path.contains("+*"));
-    let word = select(&["create", "read", "update", "patch", "delete", "list", "sudo", "deny"][..]);
+    let word = select(&["create", "read", "update", "patch", "delete", "list", "scan", "sudo", "deny"][..]);
     let attributes = select(&[
         "",
         "",
@@ -177,7 +177,7 @@ proptest! {
         wrap_ttl in select(WRAP_TTLS),
     ) {
         let bench = Bench::new();
-        let path = if op == Op::List { path + "/" } else { path };
+        let path = if op.is_of_folders() { path + "/" } else { path };
         let access = if sudo { Access::Sudo } else { Access::Token };
         let params = Params::Json(params.as_bytes().to_vec().into());
         let ask = || Ask { op, path: &path, params: &params, wrap_ttl };

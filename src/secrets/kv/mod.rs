@@ -180,6 +180,6 @@ fn check_path(path: &str) -> Result<(), Error> {
 }
 
 /// Bytes of the path of a secret: what a key of the store has room for.
-const PATH_BYTES_MAX: usize = 3_900;
+const PATH_BYTES_MAX: usize = 4_000;
 /// Secrets that are converted before others have their turn.
 const CONVERTED_PER_TICK: usize = 5_000;

@@ -73,12 +73,12 @@ fn data_have_limits() {
 fn a_path_has_an_end() {
     let server = TestServer::with_all_engines();
     let path = |bytes: usize| "x".repeat(bytes);
-    write(&server, &path(3_900), &json!({"a": 1}));
-    assert_eq!(read(&server, &path(3_900)), json!({"a": 1}));
-    let too_long = "the path is longer than 3900 bytes";
-    server.post(&format!("secret/data/{}", path(3_901)), &json!({"data": {}})).refused(400, too_long);
-    server.post(&format!("secret/metadata/{}", path(3_901)), &json!({"max_versions": 1})).refused(400, too_long);
-    server.post(&format!("kv/{}", path(3_901)), &json!({"a": 1})).refused(400, too_long);
+    write(&server, &path(4_000), &json!({"a": 1}));
+    assert_eq!(read(&server, &path(4_000)), json!({"a": 1}));
+    let too_long = "the path is longer than 4000 bytes";
+    server.post(&format!("secret/data/{}", path(4_001)), &json!({"data": {}})).refused(400, too_long);
+    server.post(&format!("secret/metadata/{}", path(4_001)), &json!({"max_versions": 1})).refused(400, too_long);
+    server.post(&format!("kv/{}", path(4_001)), &json!({"a": 1})).refused(400, too_long);
     for operation in ["data", "metadata", "subkeys"] {
         server.get(&format!("secret/{operation}/{}", path(4_060))).refused(404, "");
     }

@@ -64,7 +64,7 @@ fn anyones_rights_can_be_asked_for() {
     refused(json!({"path": "a", "operation": "read", "token": "hvs.nobody"}), "invalid token");
     refused(json!({"path": "a", "operation": "read", "accessor": "nobody"}), "invalid accessor");
     refused(json!({"operation": "read"}), "'path' must be supplied");
-    let unknown = "unknown operation \"write\"; there are create, delete, list, patch, read, sudo and update";
+    let unknown = "unknown operation \"write\"; there are create, delete, list, patch, read, scan, sudo and update";
     refused(json!({"path": "a", "operation": "write"}), unknown);
 }
 
