@@ -8,6 +8,7 @@ mod cubbyhole;
 mod every_route;
 mod golden;
 mod http;
+mod identity;
 mod kv;
 mod regressions;
 mod remote;
