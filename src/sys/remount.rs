@@ -35,7 +35,12 @@ impl Endpoint for Remount {
         let (from, to) = (slashed(&self.from), slashed(&self.to));
         refuse_unclean(&to)?;
         refuse_protected(&from, &to)?;
-        let id = core.unsealed()?.mounts.remount(&call.view()?, &from, &to)?;
+        let (active, view) = (core.unsealed()?, call.view()?);
+        let id = active.mounts.remount(&view, &from, &to)?;
+        // A login method keeps its users; its tokens are known by the path that is no more.
+        if from.starts_with(AUTH_PREFIX) {
+            active.tokens.revoke_prefix(&view, &from)?;
+        }
         tracing::info!(migration_id = %id, from, to, "a mount was moved");
         let reply = Reply::object(|data| {
             data.set("migration_id", id);
