@@ -24,17 +24,27 @@ pub struct Question<'a> {
 /// One of the policies whose rights are in question.
 pub struct Named {
     pub name: String,
-    pub rules: Vec<Rule>,
+    pub rules: Vec<Written>,
+}
+
+/// A rule, and its path as the policy has it: what a template became for somebody shows in the rule only.
+pub struct Written {
+    pub path: String,
+    pub rule: Rule,
 }
 
 impl Named {
-    /// Its rules for one whose values of parameters are known; without any, templates say nothing.
-    pub fn filled<'v>(self, value: impl Fn(&str) -> Option<&'v str>) -> Self {
-        let filled = |Rule { pattern, grant }| match &pattern {
-            Pattern::Template(template) => Some(Rule { pattern: Pattern::filled(template, &value)?, grant }),
-            Pattern::Exact(_) | Pattern::Prefix(_) | Pattern::Segments(_) => Some(Rule { pattern, grant }),
+    /// A policy as it is for somebody: templates without a value for him are left out.
+    pub fn filled<'v>(name: &str, rules: Vec<Rule>, value: impl Fn(&str) -> Option<&'v str>) -> Self {
+        let filled = |rule: Rule| {
+            let path = rule.pattern.to_string();
+            let pattern = match rule.pattern {
+                Pattern::Template(template) => Pattern::filled(&template, &value)?,
+                pattern => pattern,
+            };
+            Some(Written { path, rule: Rule { pattern, ..rule } })
         };
-        Self { name: self.name, rules: self.rules.into_iter().filter_map(filled).collect() }
+        Self { name: name.to_owned(), rules: rules.into_iter().filter_map(filled).collect() }
     }
 }
 
@@ -66,7 +76,15 @@ pub struct Deciding {
     pub pattern: Pattern,
     pub capabilities: Capabilities,
     /// Who says what for these paths.
-    pub policies: Vec<(String, Capabilities)>,
+    pub policies: Vec<Source>,
+}
+
+/// What one policy says for the paths of the rule that decides.
+pub struct Source {
+    pub name: String,
+    /// As the policy has it.
+    pub path: String,
+    pub capabilities: Capabilities,
 }
 
 /// Explains what some policies say to a question.
@@ -87,7 +105,8 @@ fn judge<'a>(acl: &'a Acl, question: &Question<'_>) -> Result<Verdict<'a>, Error
 }
 
 fn merged(policies: &[Named], more: &[Rule]) -> Acl {
-    Acl::of(policies.iter().flat_map(|policy| &policy.rules).chain(more).cloned())
+    let rules = policies.iter().flat_map(|policy| &policy.rules).map(|written| &written.rule);
+    Acl::of(rules.chain(more).cloned())
 }
 
 fn grant_of<'a>(verdict: &Verdict<'a>) -> Option<&'a Grant> {
@@ -130,9 +149,10 @@ impl Deciding {
     fn of(acl: &Acl, grant: &Grant, policies: &[Named]) -> Option<Self> {
         let pattern = acl.pattern_of(grant)?;
         let said = |policy: &Named| {
-            let rules = policy.rules.iter().filter(|rule| rule.pattern == pattern);
-            let capabilities = rules.map(|rule| rule.grant.capabilities).reduce(|all, more| all | more)?;
-            Some((policy.name.clone(), capabilities))
+            let rules = policy.rules.iter().filter(|written| written.rule.pattern == pattern);
+            let path = rules.clone().next()?.path.clone();
+            let capabilities = rules.fold(Capabilities::NONE, |all, written| all | written.rule.grant.capabilities);
+            Some(Source { name: policy.name.clone(), path, capabilities })
         };
         let policies = policies.iter().filter_map(said).collect();
         Some(Self { pattern, capabilities: grant.capabilities, policies })
@@ -163,7 +183,7 @@ impl Explanation {
                 _ => format!("no rule for this path is in {}", Listed(&self.policies)),
             };
         };
-        let names: Vec<_> = rule.policies.iter().map(|(name, _)| name.clone()).collect();
+        let names: Vec<_> = rule.policies.iter().map(|policy| policy.name.clone()).collect();
         let rule = format!("the rule for {:?} in {}", rule.pattern.to_string(), Listed(&names));
         match &self.reason {
             Reason::Root | Reason::Granted | Reason::NoRule => format!("{rule} allows it"),

@@ -9,7 +9,6 @@ use super::acl::{Acl, Capabilities};
 use super::cidr;
 use super::conditions::Unmet;
 use super::explain::{self, Question};
-use super::policies::Policies;
 use super::policy::Grant;
 use super::tokens::{Caller, Tokens};
 use crate::api::route::Access;
@@ -130,7 +129,7 @@ pub fn needed(
 
 /// What somebody hears who is refused: nothing but that, unless an operator wants him to hear why. Nothing is told of what
 /// there is on the path, and of policies only what his own say.
-pub fn refusal(view: &View<'_>, caller: &Caller, access: Access, ask: Ask<'_>) -> Error {
+pub fn refusal(tokens: &Tokens, view: &View<'_>, caller: &Caller, access: Access, ask: Ask<'_>) -> Error {
     let needed = match ask.op {
         // Which of the two it is depends on what is there.
         Op::Write => Ok(Capabilities::CREATE | Capabilities::UPDATE),
@@ -141,8 +140,7 @@ pub fn refusal(view: &View<'_>, caller: &Caller, access: Access, ask: Ask<'_>) -
         if !explain::is_offered(view)? {
             return Ok(Error::Denied);
         }
-        let policies = Policies::named(view, caller.policies())?;
-        let explanation = explain::explain(&policies, &Question { ask, needed: needed? | sudo })?;
+        let explanation = explain::explain(&tokens.rules_of(view, caller)?, &Question { ask, needed: needed? | sudo })?;
         Ok(Error::DeniedBecause(explanation.text()))
     };
     told().unwrap_or_else(|error: Error| error)

@@ -123,9 +123,13 @@ impl Policies {
         Ok(Compiled { acl: Arc::new(Acl::of(rules)), edition, seq })
     }
 
-    /// The rules of each of some policies.
-    pub fn named(view: &View<'_>, names: &[String]) -> Result<Vec<Named>, Error> {
-        names.iter().map(|name| Ok(Named { name: name.clone(), rules: Self::rules(view, name)? })).collect()
+    /// The rules of each of some policies, as they are for one whose values of parameters are known.
+    pub fn named<'v>(
+        view: &View<'_>,
+        names: &[String],
+        value: impl Fn(&str) -> Option<&'v str>,
+    ) -> Result<Vec<Named>, Error> {
+        names.iter().map(|name| Ok(Named::filled(name, Self::rules(view, name)?, &value))).collect()
     }
 
     /// The rules of a policy; none if there is no such policy.

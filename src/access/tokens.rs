@@ -22,6 +22,7 @@ pub use self::record::{TokenRecord, nanoseconds};
 pub use self::tidy::TIDY_STARTED;
 use self::tidy::Tidying;
 use super::acl::Acl;
+use super::explain::Named;
 use super::identity::Identity;
 use super::policies::{Policies, ROOT_POLICY};
 use super::rights::Rights;
@@ -295,6 +296,18 @@ impl Tokens {
                 Err(error) => return Err(error.into()),
             }
         }
+    }
+
+    /// The rules of each of a caller's policies, as they are for him.
+    pub fn rules_of(&self, view: &View<'_>, caller: &Caller) -> Result<Vec<Named>, Error> {
+        let mut names = [caller.record.policies.as_slice(), caller.identity_policies()].concat();
+        names.sort();
+        names.dedup();
+        let person = match caller.record.entity_id.as_str() {
+            "" => None,
+            id => self.identity.snapshot(view, id)?.person.filter(|person| !person.entity.disabled),
+        };
+        Policies::named(view, &names, |parameter| person.as_ref()?.value(parameter))
     }
 
     /// How the store knows a token.

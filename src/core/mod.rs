@@ -335,7 +335,7 @@ impl Active {
     /// A refusal as the caller hears it.
     fn refusal(&self, error: Error, caller: &Caller, access: Access, request: &Request, horizon: &Horizon) -> Error {
         match error {
-            Error::Denied => gate::refusal(&self.platform.view(horizon), caller, access, request.into()),
+            Error::Denied => gate::refusal(&self.tokens, &self.platform.view(horizon), caller, access, request.into()),
             other => other,
         }
     }

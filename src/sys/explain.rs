@@ -10,11 +10,10 @@ use schemars::{JsonSchema, Schema, SchemaGenerator};
 use serde::de::{self, Visitor};
 use serde::{Deserialize, Deserializer};
 
+use crate::access::Policies;
 use crate::access::acl::Capabilities;
-use crate::access::explain::{self, Deciding, Explanation, Question};
+use crate::access::explain::{self, Deciding, Explanation, Named, Question};
 use crate::access::gate::{self, Ask};
-use crate::access::identity::Person;
-use crate::access::{Caller, Policies};
 use crate::api::fields::{CommaList, Ttl};
 use crate::api::json::Object;
 use crate::api::route::Access;
@@ -53,36 +52,36 @@ impl Endpoint for Explain {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let subject = self.subject(core, call)?;
+        let policies = self.policies(core, call)?;
         Hypothesis { path: self.path, operation: self.operation, parameters: self.parameters, wrap_ttl: self.wrap_ttl }
-            .judged(core, call, &subject)
+            .judged(core, &policies)
     }
 }
 
 impl Explain {
-    /// Whose rights are in question.
-    fn subject(&self, core: &Core, call: &Call<'_>) -> Result<Subject, Error> {
-        let tokens = &core.unsealed()?.tokens;
+    /// The policies in question.
+    fn policies(&self, core: &Core, call: &Call<'_>) -> Result<Vec<Named>, Error> {
+        let (tokens, view) = (&core.unsealed()?.tokens, call.view()?);
         let found = match (self.token.as_str(), self.accessor.as_str(), self.policies.0.as_slice()) {
-            ("", "", []) => return Subject::of(core, call, call.admitted.known_caller()?),
+            ("", "", []) => call.admitted.known_caller()?.clone(),
             ("", "", names) if names.len() > POLICIES_MAX => {
                 return Err(Error::invalid(format!("at most {POLICIES_MAX} policies can be asked for")));
             }
             ("", "", names) => {
-                let policies = names.iter().map(|name| name.to_lowercase()).collect();
-                return Ok(Subject { policies, person: None });
+                let names: Vec<_> = names.iter().map(|name| name.to_lowercase()).collect();
+                return Policies::named(&view, &names, |_| None);
             }
             ("", accessor, []) => {
-                let found = tokens.by_accessor(&call.view()?, accessor, call.now)?;
+                let found = tokens.by_accessor(&view, accessor, call.now)?;
                 found.ok_or_else(|| Error::invalid("invalid accessor"))?
             }
             (token, "", []) => {
-                let found = tokens.look_up(&call.view()?, &Token::new(token), call.now)?;
+                let found = tokens.look_up(&view, &Token::new(token), call.now)?;
                 found.ok_or_else(|| Error::invalid("invalid token"))?
             }
             _ => return Err(Error::invalid("only one of 'token', 'accessor' and 'policies' can be given")),
         };
-        Subject::of(core, call, &found)
+        tokens.rules_of(&view, &found)
     }
 }
 
@@ -108,23 +107,7 @@ impl Endpoint for ExplainSelf {
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         Hypothesis { path: self.path, operation: self.operation, parameters: self.parameters, wrap_ttl: self.wrap_ttl }
-            .judged(core, call, &Subject::of(core, call, call.admitted.known_caller()?)?)
-    }
-}
-
-/// Somebody with rights, or policies alone.
-struct Subject {
-    policies: Vec<String>,
-    person: Option<Person>,
-}
-
-impl Subject {
-    fn of(core: &Core, call: &Call<'_>, caller: &Caller) -> Result<Self, Error> {
-        let person = match caller.record.entity_id.as_str() {
-            "" => None,
-            id => core.unsealed()?.tokens.identity.person(&call.view()?, id)?,
-        };
-        Ok(Self { policies: caller.policies().to_vec(), person })
+            .judged(core, &core.unsealed()?.tokens.rules_of(&call.view()?, call.admitted.known_caller()?)?)
     }
 }
 
@@ -137,8 +120,8 @@ struct Hypothesis {
 }
 
 impl Hypothesis {
-    /// What somebody's policies say to it.
-    fn judged(self, core: &Core, call: &Call<'_>, subject: &Subject) -> Result<Reply, Error> {
+    /// What policies say to it.
+    fn judged(self, core: &Core, policies: &[Named]) -> Result<Reply, Error> {
         let (op, exists, only) = operation(&self.operation)?;
         let mut path = self.path.trim_start_matches('/').to_owned();
         if path.is_empty() {
@@ -156,10 +139,7 @@ impl Hypothesis {
         let needed = only.map_or_else(|| gate::needed(op, access, exists), Ok)?;
         let wrap_ttl = self.wrap_ttl.0.filter(|ttl| *ttl > Duration::ZERO);
         let ask = Ask { op, path: &path, params: &self.parameters.0, wrap_ttl };
-        let value = |parameter: &str| subject.person.as_ref()?.value(parameter);
-        let policies = Policies::named(&call.view()?, &subject.policies)?;
-        let policies: Vec<_> = policies.into_iter().map(|policy| policy.filled(value)).collect();
-        let explanation = explain::explain(&policies, &Question { ask, needed })?;
+        let explanation = explain::explain(policies, &Question { ask, needed })?;
         Ok(Reply::object(|data| {
             data.set("path", &path).set("operation", &self.operation).set("needed", needed.names());
             data.set("sudo", access == Access::Sudo);
@@ -214,8 +194,8 @@ fn tell(data: &mut Object, explanation: &Explanation, is_open: bool) {
 fn tell_rule(data: &mut Object, rule: &Deciding) {
     data.set("path", rule.pattern.to_string()).set("kind", rule.pattern.kind());
     data.set("capabilities", rule.capabilities.names());
-    data.set_list("policies", rule.policies.iter(), |data, (name, capabilities)| {
-        data.set("name", name).set("capabilities", capabilities.names());
+    data.set_list("policies", rule.policies.iter(), |data, policy| {
+        data.set("name", &policy.name).set("path", &policy.path).set("capabilities", policy.capabilities.names());
     });
 }
 

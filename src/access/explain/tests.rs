@@ -19,7 +19,7 @@ use crate::storage::Memory;
 
 fn named(texts: &[&str]) -> Vec<Named> {
     let named =
-        |(index, text): (usize, &&str)| Named { name: format!("p{index}"), rules: policy::parse(text).unwrap() };
+        |(index, text): (usize, &&str)| Named::filled(&format!("p{index}"), policy::parse(text).unwrap(), |_| None);
     texts.iter().enumerate().map(named).collect()
 }
 
@@ -123,8 +123,7 @@ impl Bench {
         for (name, text) in names.iter().zip(texts) {
             tokens.policies.write(&view, name, text.clone()).unwrap();
         }
-        let named = |name: &String| Named { name: name.clone(), rules: Policies::rules(&view, name).unwrap() };
-        let named = names.iter().map(named).collect();
+        let named = Policies::named(&view, &names, |_| None).unwrap();
         let record = TokenRecord { policies: names, ..TokenRecord::root("auth/token/create", "token", NOW) };
         (tokens.create(&view, &new_token(), record).unwrap(), named)
     }

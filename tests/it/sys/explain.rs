@@ -34,7 +34,7 @@ fn the_rule_that_decides_is_told() {
                                 this policy would allow it: {smallest}"),
         "rule": {
             "path": "secret/data/*", "kind": "prefix", "capabilities": ["create", "read"],
-            "policies": [{"name": "dev", "capabilities": ["create", "read"]}],
+            "policies": [{"name": "dev", "path": "secret/data/*", "capabilities": ["create", "read"]}],
         },
         "smallest_policy": smallest,
     });
@@ -141,4 +141,25 @@ fn who_is_refused_hears_why_only_if_an_operator_wants_it() {
     server
         .send(&request("POST", "sys/config/explain").token(&token).json(&json!({"enabled": true})))
         .refused(403, plain);
+}
+
+/// What a template became for somebody decides, and the policy is told as it was written.
+#[test]
+fn templates_are_told_as_they_were_written() {
+    let (server, _) = someone();
+    let policy = r#"path "secret/data/{{identity.entity.name}}/*" { capabilities = ["read"] }"#;
+    server.post("sys/policies/acl/own", &json!({"policy": policy})).expect(204);
+    server.post("auth/userpass/users/ann", &json!({"password": "p", "token_policies": "own"})).expect(204);
+    let login = server.post("auth/userpass/login/ann", &json!({"password": "p"})).expect(200).json();
+    let (token, id) = (&login["auth"]["client_token"], login["auth"]["entity_id"].as_str().unwrap());
+    server.post(&format!("identity/entity/id/{id}"), &json!({"name": "ann"})).expect(204);
+    let data = explained(&server, &json!({"path": "secret/data/ann/a", "operation": "read", "token": token}));
+    let rule = &data["rule"];
+    assert_eq!(
+        (&data["allowed"], &rule["path"], &rule["kind"]),
+        (&json!(true), &json!("secret/data/ann/*"), &json!("prefix"))
+    );
+    assert_eq!(rule["policies"][0]["path"], "secret/data/{{identity.entity.name}}/*");
+    let data = explained(&server, &json!({"path": "secret/data/bob/a", "operation": "read", "token": token}));
+    assert_eq!((&data["allowed"], &data["reason"]), (&json!(false), &json!("no_rule")));
 }
