@@ -184,7 +184,7 @@ mod tests {
         // Paid for: all of them are allowed again.
         check(&rules, &[(0, "-----"), (900, "-----+")], "..........x");
         let long = Rules { counter_reset: Duration::from_hours(2), ..rules };
-        check(&long, &[(0, "-----"), (900, "----+")], ".........");
+        check(&long, &[(0, "-----"), (900, "----+")], "..........");
         check(&Rules { threshold: 1, ..rules }, &[(0, "-+")], ".x");
         check(&Rules { threshold: 0, ..rules }, &[(0, "--------+")], ".........");
     }

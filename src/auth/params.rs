@@ -87,7 +87,9 @@ fn refuse_contradiction(token: &TokenParams) -> Result<(), Error> {
 
 /// Policies as they are kept: small letters, sorted, each once, and `root` by itself.
 pub fn sanitized(mut policies: Vec<String>) -> Vec<String> {
-    policies.iter_mut().for_each(|policy| *policy = policy.to_lowercase());
+    for policy in &mut policies {
+        *policy = policy.to_lowercase();
+    }
     policies.sort();
     policies.dedup();
     if policies.iter().any(|policy| policy == ROOT_POLICY) { vec![ROOT_POLICY.to_owned()] } else { policies }
