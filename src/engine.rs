@@ -132,7 +132,7 @@ impl<'a> Call<'a> {
 
     /// Where login methods and engines are mounted.
     pub fn mounts(&self) -> Vec<KnownMount> {
-        self.logins.map(|logins| logins.mounts()).unwrap_or_default()
+        self.logins.map(Logins::mounts).unwrap_or_default()
     }
 
     /// What the method that granted a token says of it now that it is renewed.

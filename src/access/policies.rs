@@ -183,10 +183,10 @@ pub fn given_to_identity(names: &[String]) -> Result<Vec<String>, Error> {
     names.retain(|name| !name.is_empty());
     names.sort();
     names.dedup();
-    match names.iter().any(|name| looks_like_root(name)) {
-        true => Err(Error::invalid("policies cannot contain root")),
-        false => Ok(names),
+    if names.iter().any(|name| looks_like_root(name)) {
+        return Err(Error::invalid("policies cannot contain root"));
     }
+    Ok(names)
 }
 
 /// Whether a name is that of the policy `root` to somebody who does not look closely: whatever its case and width, and

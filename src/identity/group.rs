@@ -6,7 +6,7 @@ use serde::Deserialize;
 use super::listing::{page, tell};
 use super::{IdentityEngine, MountNames, some, time};
 use crate::access::Identity;
-use crate::access::identity::{By, Group, GroupFields, Page};
+use crate::access::identity::{By, Group, GroupFields, GroupKind, Page};
 use crate::api::fields::{CommaList, TextMap};
 use crate::api::{Error, Reply};
 use crate::engine::{Call, Endpoint};
@@ -126,6 +126,8 @@ impl Endpoint for ReadByName {
 /// Everything about a group.
 pub(super) fn describe(call: &Call<'_>, group: &Group) -> Result<Reply, Error> {
     let entities = Identity::member_entities(&call.view()?, &group.id)?;
+    // Nobody has ever set those of an external group.
+    let entities = Some(entities).filter(|entities| group.kind == GroupKind::Internal || !entities.is_empty());
     Ok(Reply::object(|data| {
         data.set_object("alias", |data| {
             if let Some(alias) = &group.alias {

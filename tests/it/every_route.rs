@@ -117,7 +117,7 @@ fn root_is_admitted_to_every_row() {
 }
 
 /// Rows that ask for a response-wrapping token, or for a proof of another kind, see to it themselves.
-const OTHERWISE_PROVEN: [&str; 3] = ["wrapping/", "login", "oidc/"];
+const OTHERWISE_PROVEN: [&str; 4] = ["wrapping/", "login", "mfa/", "oidc/"];
 
 #[test]
 fn open_rows_need_no_token() {

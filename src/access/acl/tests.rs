@@ -162,4 +162,28 @@ proptest! {
         let found = Acl::of(rules).grant(&path).map(|grant| patterns[usize::from(grant.capabilities.0)]);
         prop_assert_eq!(found, best(&patterns, &path));
     }
+
+    /// What a template becomes is a rule like any other.
+    #[test]
+    fn templates_decide_as_the_rules_that_they_become(
+        patterns in prop::collection::btree_set("(a|\\+|T|b)(/(a|\\+|T|b)){0,3}(/?\\*)?", 0..8),
+        path in "(a|b)(/(a|b)){0,4}",
+    ) {
+        let parsed = |patterns: &[String]| -> Vec<Rule> {
+            let rules = patterns.iter().enumerate().filter(|(_, path)| !path.contains("+*")).map(|(index, path)| {
+                let mut rule = policy::parse(&format!("path {path:?} {{}}")).unwrap().remove(0);
+                rule.grant.capabilities = Capabilities(1 << (index % 7));
+                rule
+            });
+            rules.collect()
+        };
+        let spelled = |with: &str| -> Vec<String> { patterns.iter().map(|path| path.replace('T', with)).collect() };
+        let value = |parameter: &str| (parameter == "x").then_some("a");
+        let filled = std::sync::Arc::new(Acl::of(parsed(&spelled("{{x}}")))).filled(value);
+        let plain = Acl::of(parsed(&spelled("a")));
+        let granted = |acl: &Acl| acl.grant(&path).map(|grant| grant.capabilities);
+        prop_assert_eq!(granted(&filled), granted(&plain));
+        let listed = |acl: &Acl| acl.grant_to_list(&format!("{path}/")).map(|grant| grant.capabilities);
+        prop_assert_eq!(listed(&filled), listed(&plain));
+    }
 }

@@ -29,7 +29,7 @@ impl Identity {
             By::Id => view.list(ENTITIES, page.after, page.limit)?,
             By::Name => pointed(view, ENTITY_NAMES, &folded(page.after), page.limit)?,
         };
-        existing(ids, |id| edit.entity(id))
+        existing(&ids, |id| edit.entity(id))
     }
 
     pub fn groups(view: &View<'_>, by: By, page: Page<'_>) -> Result<Vec<Group>, Error> {
@@ -38,13 +38,13 @@ impl Identity {
             By::Id => view.list(GROUPS, page.after, page.limit)?,
             By::Name => pointed(view, GROUP_NAMES, &folded(page.after), page.limit)?,
         };
-        existing(ids, |id| edit.group(id))
+        existing(&ids, |id| edit.group(id))
     }
 
     /// Identifiers of aliases, each with its owner.
     pub fn aliases(view: &View<'_>, page: Page<'_>) -> Result<Vec<(String, Entity)>, Error> {
         let mut edit = Edit::new(*view);
-        existing(view.list(ALIAS_IDS, page.after, page.limit)?, |id| {
+        existing(&view.list(ALIAS_IDS, page.after, page.limit)?, |id| {
             Ok(edit.entity_by_alias_id(id)?.map(|owner| (id.to_owned(), owner)))
         })
     }
@@ -52,20 +52,19 @@ impl Identity {
     /// As `aliases`, those of groups.
     pub fn group_aliases(view: &View<'_>, page: Page<'_>) -> Result<Vec<(String, Group)>, Error> {
         let mut edit = Edit::new(*view);
-        existing(view.list(GROUP_ALIAS_IDS, page.after, page.limit)?, |id| {
+        existing(&view.list(GROUP_ALIAS_IDS, page.after, page.limit)?, |id| {
             Ok(edit.group_by_alias_id(id)?.map(|owner| (id.to_owned(), owner)))
         })
     }
 }
 
 /// Those that are still there.
-fn existing<T>(ids: Vec<String>, read: impl FnMut(&str) -> Result<Option<T>, Error>) -> Result<Vec<T>, Error> {
-    let mut read = read;
+fn existing<T>(ids: &[String], mut read: impl FnMut(&str) -> Result<Option<T>, Error>) -> Result<Vec<T>, Error> {
     let found = ids.iter().map(|id| read(id)).collect::<Result<Vec<_>, _>>()?;
     Ok(found.into_iter().flatten().collect())
 }
 
 fn pointed(view: &View<'_>, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
     let names = view.list(prefix, after, limit)?;
-    existing(names, |name| Ok(view.get::<Pointer>(&format!("{prefix}{name}"))?.map(|found| found.value.id)))
+    existing(&names, |name| Ok(view.get::<Pointer>(&format!("{prefix}{name}"))?.map(|found| found.value.id)))
 }

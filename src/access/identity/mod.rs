@@ -149,3 +149,6 @@ const NAME_BYTES_MAX: usize = 1_024;
 const ATTEMPTS_MAX: usize = 1_000;
 /// Entities and groups that share one of these are out of date together.
 const EDITIONS: u64 = 1_024;
+
+#[cfg(test)]
+mod tests;

@@ -76,8 +76,8 @@ mod tests {
     use super::*;
     use crate::access::identity::{Entity, Group};
 
-    fn texts(pairs: &[(&str, &str)]) -> Option<BTreeMap<String, String>> {
-        Some(pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect())
+    fn texts(pairs: &[(&str, &str)]) -> BTreeMap<String, String> {
+        pairs.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect()
     }
 
     fn person() -> Person {
@@ -85,17 +85,17 @@ mod tests {
             id: "alias-1".to_owned(),
             name: "bob@example.com".to_owned(),
             mount_accessor: "auth_userpass_1".to_owned(),
-            metadata: texts(&[("org.unit", "x-1"), ("team", "a+b")]),
-            custom_metadata: texts(&[("floor", "2")]),
+            metadata: Some(texts(&[("org.unit", "x-1"), ("team", "a+b")])),
+            custom_metadata: Some(texts(&[("floor", "2")])),
             ..Alias::default()
         };
         let (id, name) = ("entity-1".to_owned(), "bob".to_owned());
-        let metadata = texts(&[("team", "blue"), ("dept", "a/b"), ("empty", "")]);
+        let metadata = Some(texts(&[("team", "blue"), ("dept", "a/b"), ("empty", "")]));
         let entity = Entity { id, name, metadata, aliases: vec![alias], ..Entity::default() };
         let group = |id: &str, name: &str| Group {
             id: id.to_owned(),
             name: name.to_owned(),
-            metadata: texts(&[("region", "eu")]),
+            metadata: Some(texts(&[("region", "eu")])),
             ..Group::default()
         };
         Person { entity, groups: vec![group("g-1", "dev.ops")], inherited: vec![group("g-2", "all")] }
