@@ -300,14 +300,11 @@ impl Tokens {
 
     /// The rules of each of a caller's policies, as they are for him.
     pub fn rules_of(&self, view: &View<'_>, caller: &Caller) -> Result<Vec<Named>, Error> {
-        let mut names = [caller.record.policies.as_slice(), caller.identity_policies()].concat();
-        names.sort();
-        names.dedup();
         let person = match caller.record.entity_id.as_str() {
             "" => None,
-            id => self.identity.snapshot(view, id)?.person.filter(|person| !person.entity.disabled),
+            id => self.identity.person(view, id)?.filter(|person| !person.entity.disabled),
         };
-        Policies::named(view, &names, |parameter| person.as_ref()?.value(parameter))
+        Policies::named(view, caller.policies(), |parameter| person.as_ref()?.value(parameter))
     }
 
     /// How the store knows a token.

@@ -179,6 +179,10 @@ impl Config {
         };
         set_list(&mut tune.audit_non_hmac_request_keys, self.audit_non_hmac_request_keys);
         set_list(&mut tune.audit_non_hmac_response_keys, self.audit_non_hmac_response_keys);
+        let passed_on = self.passthrough_request_headers.iter().flat_map(|list| &list.0);
+        if let Some(name) = passed_on.into_iter().find(|name| carries_token(name)) {
+            return Err(Error::invalid(format!("the header {name:?} carries tokens and is passed on to no engine")));
+        }
         set_list(&mut tune.passthrough_request_headers, self.passthrough_request_headers);
         set_list(&mut tune.allowed_response_headers, self.allowed_response_headers);
         if let Some(kind) = self.token_type {
@@ -189,6 +193,11 @@ impl Config {
         }
         Ok(())
     }
+}
+
+/// Whether a request may have its token in a header.
+fn carries_token(header: &str) -> bool {
+    ["authorization", "x-vault-token"].iter().any(|carrier| carrier.eq_ignore_ascii_case(header.trim()))
 }
 
 /// When a login method locks names out. What is absent stays as it is; zero is as usual.

@@ -7,6 +7,7 @@ mod keys;
 mod leaks;
 mod logins;
 mod oracles;
+mod policies;
 mod races;
 mod tokens;
 

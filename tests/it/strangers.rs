@@ -48,7 +48,7 @@ fn who_has_no_token_or_a_wrong_one_is_refused() {
 fn who_has_a_token_that_was_revoked_is_refused() {
     let server = furnished();
     let [revoked, parent] = ["1h", "2h"].map(|ttl| server.token(&json!({"ttl": ttl, "policies": ["root"]})));
-    let child = request("POST", "auth/token/create").token(&parent).json(&json!({"policies": ["root"]}));
+    let child = request("POST", "auth/token/create").token(&parent).json(&json!({"policies": ["root"], "ttl": "1h"}));
     let child = server.send(&child).expect(200).json()["auth"]["client_token"].as_str().unwrap().to_owned();
     for token in [&revoked, &parent] {
         server.send(&request("POST", "auth/token/revoke-self").token(token)).expect(204);

@@ -198,7 +198,7 @@ fn what_every_server_has_is_told_and_cannot_be_changed() {
         tune.refused(400, &format!("cannot tune \"{path}/\""));
     }
     assert_eq!(server.get("sys/mounts").data(), list);
-    server.get("identity/entity").refused_wrapped(404, "unsupported path");
+    server.get("identity/nosuch").refused_wrapped(404, "unsupported path");
 }
 
 /// A large mount is removed at once, and its records by and by; others do not notice, nor does a restart lose any.
