@@ -253,7 +253,7 @@ impl Stored for Offer {
 fn smallest(policies: &[Named], question: &Question<'_>, deciding: Option<&Pattern>) -> Result<Option<String>, Error> {
     for path in paths(question.ask.path, deciding) {
         let mut added = Added { path, capabilities: question.needed, ..Added::default() };
-        while let Some(rules) = policy::parse(&added.to_string()).ok() {
+        while let Ok(rules) = policy::parse(&added.to_string()) {
             match judge(&merged(policies, &rules), question)? {
                 Verdict::Root | Verdict::Granted(_) => return Ok(Some(added.to_string())),
                 Verdict::Unmet(_, unmet) if added.meet(&unmet, question) => {}

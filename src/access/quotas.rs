@@ -146,22 +146,22 @@ impl Quotas {
     }
 
     /// Makes or replaces a quota. There is one at most for the same requests.
-    pub fn write(&self, view: &View<'_>, record: QuotaRecord) -> Result<(), Error> {
+    pub fn write(&self, view: &View<'_>, record: &QuotaRecord) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let state = self.state();
         let mut others = state.quotas.iter().map(|quota| &quota.record).filter(|other| other.name != record.name);
         if others.clone().count() >= QUOTAS_MAX {
             return Err(Error::invalid(format!("there cannot be more than {QUOTAS_MAX} quotas")));
         }
-        if let Some(other) = others.find(|other| other.is_for_the_same(&record)) {
+        if let Some(other) = others.find(|other| other.is_for_the_same(record)) {
             let text = format!("quota rule with similar properties exists under the name {:?}", other.name);
             return Err(Error::invalid(text));
         }
-        if step_ns(&record).is_none() {
+        if step_ns(record).is_none() {
             return Err(Error::invalid("'rate' is invalid"));
         }
         let mut change = view.change();
-        change.put(&record_path(&record.name), &record)?;
+        change.put(&record_path(&record.name), record)?;
         change.commit()?;
         self.reload(view)
     }

@@ -177,7 +177,7 @@ impl<'de> MapAccess<'de> for Present<'_, 'de> {
             Current::Value(value) => seed.deserialize(value).map_err(|error| error.at(field)),
             Current::Group => {
                 let Fields { captures, members, known } = &mut self.all;
-                seed.deserialize(Fields { captures: *captures, members: *members, known: &mut **known })
+                seed.deserialize(Fields { captures, members, known })
             }
         }
     }

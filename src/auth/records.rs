@@ -18,15 +18,12 @@ pub(super) fn edit<T: Stored>(
 ) -> Result<(), Error> {
     for _ in 0..TRIES_MAX {
         let mut change = view.change();
-        let before = match view.get::<T>(path)? {
-            Some(found) => {
-                change.expect(path, &found.stamp);
-                Some(found.value)
-            }
-            None => {
-                change.expect_absent(path);
-                None
-            }
+        let before = if let Some(found) = view.get::<T>(path)? {
+            change.expect(path, &found.stamp);
+            Some(found.value)
+        } else {
+            change.expect_absent(path);
+            None
         };
         change.put(path, &edit(before)?)?;
         match change.commit() {

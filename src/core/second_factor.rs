@@ -258,7 +258,7 @@ mod tests {
         let (waiting, start) = (Waiting::default(), Timestamp::UNIX_EPOCH);
         let id = waiting.add(entrant("a"), start).unwrap();
         assert!(waiting.take("other", start).is_none());
-        let late = start.checked_add(WAITING_TIME_MAX - Duration::from_nanos(1)).unwrap();
+        let late = start.checked_add(WAITING_TIME_MAX).unwrap() - Duration::from_nanos(1);
         let (since, found) = waiting.take(&id, late).unwrap();
         assert!(found.entity_id == "a" && waiting.take(&id, late).is_none());
         waiting.put_back(&id, since, found);

@@ -35,7 +35,8 @@ fn read(name: &str) -> String {
 #[derive(Debug, Default, PartialEq, Serialize)]
 #[serde(rename_all = "camelCase")]
 struct Cpu {
-    cpu: u32,
+    #[serde(rename = "cpu")]
+    number: u32,
     vendor_id: String,
     family: String,
     model: String,
@@ -50,7 +51,7 @@ fn cpus(text: &str) -> Vec<Cpu> {
             continue;
         };
         if name == "processor" {
-            cpus.push(Cpu { cpu: number(value), ..Cpu::default() });
+            cpus.push(Cpu { number: number(value), ..Cpu::default() });
         }
         let Some(cpu) = cpus.last_mut() else { continue };
         match name {
@@ -213,14 +214,14 @@ mod tests {
     fn figures_are_read_as_the_kernel_writes_them() {
         let text = "processor\t: 0\nvendor_id\t: V\ncpu family\t: 6\nmodel\t\t: 7\nmodel name\t: N: 1\ncpu MHz\t\t: 2.5\n\nprocessor\t: 1\n";
         let first = Cpu {
-            cpu: 0,
+            number: 0,
             vendor_id: "V".into(),
             family: "6".into(),
             model: "7".into(),
             model_name: "N: 1".into(),
             mhz: 2.5,
         };
-        assert_eq!(cpus(text), [first, Cpu { cpu: 1, ..Cpu::default() }]);
+        assert_eq!(cpus(text), [first, Cpu { number: 1, ..Cpu::default() }]);
         let times = cpu_times("cpu  1 2 3\ncpu0 100 50 25 1\nintr 5\nbtime 7\n");
         let expected =
             CpuTimes { cpu: "cpu0".into(), user: 1.0, nice: 0.5, system: 0.25, idle: 0.01, ..CpuTimes::default() };

@@ -107,7 +107,7 @@ impl Endpoint for WriteQuota {
             block_interval_s: seconds(self.block_interval),
             inheritable: self.inheritable,
         };
-        core.quotas.write(&call.view()?, record)?;
+        core.quotas.write(&call.view()?, &record)?;
         Ok(Reply::nothing())
     }
 }

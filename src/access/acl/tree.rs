@@ -75,7 +75,9 @@ impl Tree {
                 break;
             }
         }
-        nodes.iter().for_each(|node| note(node.rule));
+        for node in nodes {
+            note(node.rule);
+        }
         first
     }
 }

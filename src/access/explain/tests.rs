@@ -123,9 +123,9 @@ impl Bench {
         for (name, text) in names.iter().zip(texts) {
             tokens.policies.write(&view, name, text.clone()).unwrap();
         }
-        let named = Policies::named(&view, &names, |_| None).unwrap();
+        let rules = Policies::named(&view, &names, |_| None).unwrap();
         let record = TokenRecord { policies: names, ..TokenRecord::root("auth/token/create", "token", NOW) };
-        (tokens.create(&view, &new_token(), record).unwrap(), named)
+        (tokens.create(&view, &new_token(), record).unwrap(), rules)
     }
 }
 

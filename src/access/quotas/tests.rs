@@ -25,8 +25,7 @@ fn quotas(records: Vec<QuotaRecord>) -> Quotas {
 #[test]
 fn the_most_specific_quota_counts() {
     let paths = ["", "kv/", "kv/a", "kv/a*", "kv/ab*", "kv/a/b"];
-    let quotas =
-        quotas(paths.iter().enumerate().map(|(limit, path)| record(path, 10.0 + limit as f64, 1, 0)).collect());
+    let quotas = quotas((10_u32..).zip(paths).map(|(limit, path)| record(path, limit.into(), 1, 0)).collect());
     let check = |path: &str, expected: Option<&str>| {
         let count = quotas.count(path, address("192.0.2.1"), || at(0)).map(|count| count.limit);
         let expected = expected.map(|path| 10 + paths.iter().position(|other| *other == path).unwrap() as u64);
