@@ -3,6 +3,7 @@
 pub mod absent;
 pub mod auth;
 pub mod capabilities;
+pub mod counters;
 mod entry;
 pub mod explain;
 pub mod health;
@@ -93,6 +94,8 @@ const ROUTES: &[Route<Core>] = &[
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
     read::<specs::OpenApi>            ("internal/specs/openapi").bare(),
+    read::<counters::CountTokens>     ("internal/counters/tokens").slow(),
+    read::<counters::CountEntities>   ("internal/counters/entities").slow(),
     read::<host::HostInfo>            ("host-info").slow(),
     read::<host::InFlight>            ("in-flight-req").bare(),
     read::<plugins::ReadCatalog>      ("plugins/catalog"),

@@ -32,6 +32,11 @@ impl Identity {
         existing(&ids, |id| edit.entity(id))
     }
 
+    /// How many entities there are.
+    pub fn entity_count(view: &View<'_>) -> Result<usize, Error> {
+        Ok(view.list(ENTITIES, "", usize::MAX)?.len())
+    }
+
     pub fn groups(view: &View<'_>, by: By, page: Page<'_>) -> Result<Vec<Group>, Error> {
         let mut edit = Edit::new(*view);
         let ids = match by {
