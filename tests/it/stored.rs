@@ -118,7 +118,11 @@ fn forms() {
 }
 
 fn is_identifier(part: &str) -> bool {
-    part.len() >= 24 || part.chars().all(|char| char.is_ascii_digit())
+    // The accessor of a mount ends so.
+    let is_random = |end: &str| end.len() == 8 && end.chars().all(|char| char.is_ascii_hexdigit());
+    part.len() >= 24
+        || part.chars().all(|char| char.is_ascii_digit())
+        || part.rsplit_once('_').is_some_and(|(_, end)| is_random(end))
 }
 
 /// A value with types in place of what it says.
