@@ -1,6 +1,6 @@
 //! What it costs to decide what a token may do: by itself, and in a request.
 
-use std::{collections::HashMap, hint::black_box, time::Duration};
+use std::{collections::HashSet, hint::black_box, time::Duration};
 
 use anyhow::{Context, Result};
 use coffer::access::{acl::Acl, gate, policy};
@@ -42,7 +42,7 @@ fn policies() -> Vec<String> {
     (0..POLICIES).map(|policy| (0..RULES).map(|number| rule(policy, number)).collect()).collect()
 }
 
-/// ns of CPU time. Of the bare server's kind is a look-up of the same paths in a hash map, which knows no wildcards.
+/// ns of CPU time. Of the bare server's kind is a look-up of the same paths in a hash set, which knows no wildcards.
 fn check(kind: &Kind) -> Result<f64> {
     let rules: Result<Vec<_>, _> = policies().iter().map(|text| policy::parse(text)).collect();
     let rules: Vec<_> = rules.map_err(anyhow::Error::msg)?.into_iter().flatten().collect();
@@ -58,10 +58,10 @@ fn check(kind: &Kind) -> Result<f64> {
             })
         }
         Kind::Bare => {
-            let known: HashMap<String, ()> = rules.iter().map(|rule| (rule.pattern.to_string(), ())).collect();
+            let known: HashSet<String> = rules.iter().map(|rule| rule.pattern.to_string()).collect();
             Box::new(move |number| {
                 let path = PATHS.get(number % PATHS.len()).context("no path")?;
-                black_box(known.get(black_box(*path)));
+                black_box(known.contains(black_box(*path)));
                 Ok(())
             })
         }

@@ -28,7 +28,8 @@ fn the_most_specific_quota_counts() {
     let quotas = quotas((10_u32..).zip(paths).map(|(limit, path)| record(path, limit.into(), 1, 0)).collect());
     let check = |path: &str, expected: Option<&str>| {
         let count = quotas.count(path, address("192.0.2.1"), || at(0)).map(|count| count.limit);
-        let expected = expected.map(|path| 10 + paths.iter().position(|other| *other == path).unwrap() as u64);
+        let expected =
+            expected.map(|path| 10 + u64::try_from(paths.iter().position(|other| *other == path).unwrap()).unwrap());
         assert_eq!(count, expected, "{path}");
     };
     check("secret/a", Some(""));
