@@ -241,7 +241,8 @@ fn a_token_is_good_between_its_times() {
     check(json!({"iat": NOW - 210}), None);
     check(json!({"iat": NOW - 211}), Some(LATE));
     check(json!({"nbf": NOW - 211, "iat": NOW - 300}), Some(LATE));
-    check(json!({"exp": NOW as f64 + 0.5}), None);
+    let half_a_second_later: f64 = format!("{NOW}.5").parse().unwrap();
+    check(json!({"exp": half_a_second_later}), None);
     check(
         json!({}),
         Some("error validating token: no issued at (iat), not before (nbf), or expiration time (exp) claims in token"),

@@ -101,7 +101,7 @@ fn r03_no_token_is_served_after_its_end() {
     type End = fn(&TestServer, &Value);
     let ends: [(&str, End); 5] = [
         ("revoke", |server, made| {
-            drop(server.post("auth/token/revoke", &json!({"token": made["client_token"]})).expect(204))
+            server.post("auth/token/revoke", &json!({"token": made["client_token"]})).expect(204);
         }),
         ("revoke-accessor", |server, made| {
             server.post("auth/token/revoke-accessor", &json!({"accessor": made["accessor"]})).expect(204);
@@ -110,7 +110,7 @@ fn r03_no_token_is_served_after_its_end() {
             server.post("auth/token/revoke-orphan", &json!({"token": made["client_token"]})).expect(204);
         }),
         ("revoke-prefix", |server, _| {
-            drop(server.post("sys/leases/revoke-prefix/auth/token/create-orphan", &json!({})).expect(204))
+            server.post("sys/leases/revoke-prefix/auth/token/create-orphan", &json!({})).expect(204);
         }),
         ("expiry", |server, _| server.clock.advance(Duration::from_hours(1))),
     ];
