@@ -1,9 +1,8 @@
 //! Which requests are being worked on by threads that may block. Knows nothing of what they do.
 
-use std::collections::HashMap;
 use std::net::IpAddr;
-use std::sync::{Mutex, PoisonError};
 
+use dashmap::DashMap;
 use uuid::Uuid;
 
 use crate::api::{Op, Request};
@@ -20,7 +19,7 @@ pub struct Working {
 
 /// All of them, by the identifier of the request.
 #[derive(Default)]
-pub(crate) struct Workings(Mutex<HashMap<Uuid, Working>>);
+pub(crate) struct Workings(DashMap<Uuid, Working>);
 
 /// A request is among them as long as this is there.
 pub(super) struct Entry<'w> {
@@ -37,18 +36,17 @@ impl Working {
 impl Workings {
     pub(super) fn enter(&self, request: &Request, now: Timestamp) -> Entry<'_> {
         let id = request.id.0;
-        self.0.lock().unwrap_or_else(PoisonError::into_inner).insert(id, Working::on(request, now));
+        self.0.insert(id, Working::on(request, now));
         Entry { workings: self, id }
     }
 
     pub(crate) fn all(&self) -> Vec<(Uuid, Working)> {
-        let workings = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        workings.iter().map(|(id, working)| (*id, working.clone())).collect()
+        self.0.iter().map(|entry| (*entry.key(), entry.value().clone())).collect()
     }
 }
 
 impl Drop for Entry<'_> {
     fn drop(&mut self) {
-        self.workings.0.lock().unwrap_or_else(PoisonError::into_inner).remove(&self.id);
+        self.workings.0.remove(&self.id);
     }
 }
