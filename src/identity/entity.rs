@@ -21,14 +21,20 @@ pub(super) struct WriteEntity {
     /// Name of the entity; made up if absent.
     #[serde(default)]
     name: String,
+    #[serde(rename = "$facts")]
+    #[schemars(flatten)]
+    facts: Facts,
+}
+
+/// What is said of an entity beside its name.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Facts {
     /// Facts about the entity.
-    #[serde(default)]
     metadata: Option<TextMap>,
     /// Policies of the entity's tokens, beside their own.
-    #[serde(default)]
     policies: Option<CommaList>,
     /// Nobody can use the entity's tokens.
-    #[serde(default)]
     disabled: Option<bool>,
 }
 
@@ -42,22 +48,16 @@ pub(super) struct WriteById(WriteEntity);
 pub(super) struct WriteByName {
     /// Name of the entity.
     name: String,
-    /// Facts about the entity.
-    #[serde(default)]
-    metadata: Option<TextMap>,
-    /// Policies of the entity's tokens, beside their own.
-    #[serde(default)]
-    policies: Option<CommaList>,
-    /// Nobody can use the entity's tokens.
-    #[serde(default)]
-    disabled: Option<bool>,
+    #[serde(rename = "$facts")]
+    #[schemars(flatten)]
+    facts: Facts,
 }
 
 impl Endpoint for WriteEntity {
     type On = IdentityEngine;
 
     fn run(self, on: &IdentityEngine, call: &Call<'_>) -> Result<Reply, Error> {
-        let Self { id, name, metadata, policies, disabled } = self;
+        let Self { id, name, facts: Facts { metadata, policies, disabled } } = self;
         let (metadata, policies) = (metadata.map(|map| map.0), policies.map(|list| list.0));
         let fields = EntityFields { id, name, metadata, policies, disabled };
         let (entity, is_new) = on.identity().write_entity(&call.view()?, &fields, call.now)?;
@@ -83,8 +83,7 @@ impl Endpoint for WriteByName {
     type On = IdentityEngine;
 
     fn run(self, on: &IdentityEngine, call: &Call<'_>) -> Result<Reply, Error> {
-        let Self { name, metadata, policies, disabled } = self;
-        WriteEntity { id: String::new(), name, metadata, policies, disabled }.run(on, call)
+        WriteEntity { id: String::new(), name: self.name, facts: self.facts }.run(on, call)
     }
 }
 

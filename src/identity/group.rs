@@ -20,20 +20,25 @@ pub(super) struct WriteGroup {
     /// Name of the group; made up if absent.
     #[serde(default)]
     name: String,
+    #[serde(rename = "$facts")]
+    #[schemars(flatten)]
+    facts: Facts,
+}
+
+/// What is said of a group beside its name.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+struct Facts {
     /// `internal`, with members that stand here, or `external`, with those that a login method knows.
-    #[serde(default, rename = "type")]
+    #[serde(rename = "type")]
     kind: Option<String>,
     /// Facts about the group.
-    #[serde(default)]
     metadata: Option<TextMap>,
     /// Policies of the members' tokens, beside their own.
-    #[serde(default)]
     policies: Option<CommaList>,
     /// Identifiers of the entities that are members.
-    #[serde(default)]
     member_entity_ids: Option<CommaList>,
     /// Identifiers of the groups whose members are members, too.
-    #[serde(default)]
     member_group_ids: Option<CommaList>,
 }
 
@@ -42,21 +47,9 @@ pub(super) struct WriteGroup {
 pub(super) struct WriteByName {
     /// Name of the group.
     name: String,
-    /// `internal`, with members that stand here, or `external`, with those that a login method knows.
-    #[serde(default, rename = "type")]
-    kind: Option<String>,
-    /// Facts about the group.
-    #[serde(default)]
-    metadata: Option<TextMap>,
-    /// Policies of the members' tokens, beside their own.
-    #[serde(default)]
-    policies: Option<CommaList>,
-    /// Identifiers of the entities that are members.
-    #[serde(default)]
-    member_entity_ids: Option<CommaList>,
-    /// Identifiers of the groups whose members are members, too.
-    #[serde(default)]
-    member_group_ids: Option<CommaList>,
+    #[serde(rename = "$facts")]
+    #[schemars(flatten)]
+    facts: Facts,
 }
 
 impl Endpoint for WriteGroup {
@@ -67,11 +60,11 @@ impl Endpoint for WriteGroup {
         let fields = GroupFields {
             id: self.id,
             name: self.name,
-            kind: self.kind,
-            metadata: self.metadata.map(|map| map.0),
-            policies: list(self.policies),
-            member_entities: list(self.member_entity_ids),
-            member_groups: list(self.member_group_ids),
+            kind: self.facts.kind,
+            metadata: self.facts.metadata.map(|map| map.0),
+            policies: list(self.facts.policies),
+            member_entities: list(self.facts.member_entity_ids),
+            member_groups: list(self.facts.member_group_ids),
         };
         let (group, is_new) = on.identity().write_group(&call.view()?, &fields, call.now)?;
         if !is_new {
@@ -87,9 +80,7 @@ impl Endpoint for WriteByName {
     type On = IdentityEngine;
 
     fn run(self, on: &IdentityEngine, call: &Call<'_>) -> Result<Reply, Error> {
-        let Self { name, kind, metadata, policies, member_entity_ids, member_group_ids } = self;
-        let id = String::new();
-        WriteGroup { id, name, kind, metadata, policies, member_entity_ids, member_group_ids }.run(on, call)
+        WriteGroup { id: String::new(), name: self.name, facts: self.facts }.run(on, call)
     }
 }
 

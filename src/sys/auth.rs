@@ -4,12 +4,12 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::describe;
-use super::mounts::{engine_type, refuse_contradiction, slashed};
-use super::tune::{Config, ReadTune, TuneMount, refuse_lockout};
+use super::mounts::{NewMount, slashed};
+use super::tune::{ReadTune, TuneMount, refuse_lockout};
 use crate::api::fields::TextMap;
 use crate::api::{Error, Reply};
 use crate::core::Core;
-use crate::core::mounts::{AUTH_PREFIX, MountEntry, Tune};
+use crate::core::mounts::AUTH_PREFIX;
 use crate::engine::{Call, Endpoint};
 
 /// Lists all login methods by their path.
@@ -56,27 +56,12 @@ pub struct EnableLogin {
     /// Type of the login method.
     #[serde(default, rename = "type")]
     kind: String,
-    /// What people read about the mount.
-    #[serde(default)]
-    description: String,
-    /// Settings as `tune` takes them.
-    #[serde(default)]
-    config: Config,
     /// Options of the login method.
     #[serde(default)]
     options: Option<TextMap>,
-    /// The mount is not replicated; told back, without effect on a single server.
-    #[serde(default)]
-    local: bool,
-    /// Asks for wrapping by the seal; told back.
-    #[serde(default)]
-    seal_wrap: bool,
-    /// Asks for another source of entropy; told back.
-    #[serde(default)]
-    external_entropy_access: bool,
-    /// The type, where `type` is `plugin`.
-    #[serde(default)]
-    plugin_name: String,
+    #[serde(rename = "$mount")]
+    #[schemars(flatten)]
+    mount: NewMount,
 }
 
 impl Endpoint for EnableLogin {
@@ -84,25 +69,17 @@ impl Endpoint for EnableLogin {
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let path = slashed(&self.path);
-        refuse_contradiction(&self.config, &core.settings)?;
-        let mut tune = Tune { description: self.description, ..Tune::default() };
-        tune.options = self.options.map(|options| options.0).filter(|options| !options.is_empty());
-        let kind = engine_type(self.kind, self.plugin_name, &mut tune)?;
-        if self.config.user_lockout_config.is_some() {
-            refuse_lockout(&kind)?;
-        }
-        self.config.apply(&mut tune)?;
-        if kind == "token" {
+        let at = format!("{AUTH_PREFIX}{path}");
+        let entry = self.mount.entry(at, self.kind, self.options, core, |kind, config| {
+            if config.user_lockout_config.is_some() { refuse_lockout(kind) } else { Ok(()) }
+        })?;
+        if entry.kind == "token" {
             return Err(Error::invalid("token credential backend cannot be instantiated"));
         }
         let active = core.unsealed()?;
-        if active.mounts.at(&format!("{AUTH_PREFIX}{path}")).is_some() {
+        if active.mounts.at(&entry.path).is_some() {
             return Err(Error::invalid(format!("path is already in use at {path}")));
         }
-        let mut entry = MountEntry::new(format!("{AUTH_PREFIX}{path}"), kind, tune);
-        entry.local = self.local;
-        entry.seal_wrap = self.seal_wrap;
-        entry.external_entropy_access = self.external_entropy_access;
         active.mounts.enable(&active, &call.view()?, entry)?;
         Ok(Reply::nothing())
     }

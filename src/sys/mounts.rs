@@ -55,27 +55,12 @@ pub struct EnableMount {
     /// Type of the engine, such as `transit` or `kv`; `kv-v1` and `kv-v2` are `kv` of that version.
     #[serde(default, rename = "type")]
     kind: String,
-    /// What people read about the mount.
-    #[serde(default)]
-    description: String,
-    /// Settings as `tune` takes them.
-    #[serde(default)]
-    config: Config,
     /// Options of the engine type: `version` of `kv`.
     #[serde(default)]
     options: Option<TextMap>,
-    /// The mount is not replicated; told back, without effect on a single server.
-    #[serde(default)]
-    local: bool,
-    /// Asks for wrapping by the seal; told back.
-    #[serde(default)]
-    seal_wrap: bool,
-    /// Asks for another source of entropy; told back.
-    #[serde(default)]
-    external_entropy_access: bool,
-    /// The type, where `type` is `plugin`.
-    #[serde(default)]
-    plugin_name: String,
+    #[serde(rename = "$mount")]
+    #[schemars(flatten)]
+    mount: NewMount,
 }
 
 impl Endpoint for EnableMount {
@@ -83,27 +68,58 @@ impl Endpoint for EnableMount {
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let path = slashed(&self.path);
-        refuse_contradiction(&self.config, &core.settings)?;
-        let mut tune = Tune { description: self.description, ..Tune::default() };
-        tune.options = self.options.map(|options| options.0).filter(|options| !options.is_empty());
-        let kind = engine_type(self.kind, self.plugin_name, &mut tune)?;
-        self.config.apply(&mut tune)?;
-        refuse_protected("mount", &path)?;
-        if is_fixed_type(&kind) {
-            return Err(Error::invalid(format!("mount type of {kind:?} is not mountable")));
+        let entry = self.mount.entry(path, self.kind, self.options, core, |_, _| Ok(()))?;
+        refuse_protected("mount", &entry.path)?;
+        if is_fixed_type(&entry.kind) {
+            return Err(Error::invalid(format!("mount type of {:?} is not mountable", entry.kind)));
         }
-        let mut entry = MountEntry::new(path, kind, tune);
-        entry.local = self.local;
-        entry.seal_wrap = self.seal_wrap;
-        entry.external_entropy_access = self.external_entropy_access;
         let active = core.unsealed()?;
         active.mounts.enable(&active, &call.view()?, entry)?;
         Ok(Reply::nothing())
     }
 }
 
+/// What is said of a mount that is to be, whatever its type.
+#[derive(Default, Deserialize, JsonSchema)]
+#[serde(default)]
+pub(super) struct NewMount {
+    /// What people read about the mount.
+    description: String,
+    /// Settings as `tune` takes them.
+    config: Config,
+    /// The mount is not replicated; told back, without effect on a single server.
+    local: bool,
+    /// Asks for wrapping by the seal; told back.
+    seal_wrap: bool,
+    /// Asks for another source of entropy; told back.
+    external_entropy_access: bool,
+    /// The type, where `type` is `plugin`.
+    plugin_name: String,
+}
+
+impl NewMount {
+    /// The entry of such a mount. `check` has its say on the settings once the type is known.
+    pub(super) fn entry(
+        self,
+        path: String,
+        kind: String,
+        options: Option<TextMap>,
+        core: &Core,
+        check: impl FnOnce(&str, &Config) -> Result<(), Error>,
+    ) -> Result<MountEntry, Error> {
+        refuse_contradiction(&self.config, &core.settings)?;
+        let mut tune = Tune { description: self.description, ..Tune::default() };
+        tune.options = options.map(|options| options.0).filter(|options| !options.is_empty());
+        let kind = engine_type(kind, self.plugin_name, &mut tune)?;
+        check(&kind, &self.config)?;
+        self.config.apply(&mut tune)?;
+        let Self { local, seal_wrap, external_entropy_access, .. } = self;
+        Ok(MountEntry { local, seal_wrap, external_entropy_access, ..MountEntry::new(path, kind, tune) })
+    }
+}
+
 /// The type of the engine itself. What a type says of a version becomes an option.
-pub(super) fn engine_type(kind: String, plugin_name: String, tune: &mut Tune) -> Result<String, Error> {
+fn engine_type(kind: String, plugin_name: String, tune: &mut Tune) -> Result<String, Error> {
     let kind = match kind.as_str() {
         "" => return Err(Error::invalid("backend type must be specified as a string")),
         "plugin" if plugin_name.is_empty() => {
@@ -123,7 +139,7 @@ pub(super) fn engine_type(kind: String, plugin_name: String, tune: &mut Tune) ->
     Ok(kind)
 }
 
-pub(super) fn refuse_contradiction(config: &Config, system: &Settings) -> Result<(), Error> {
+fn refuse_contradiction(config: &Config, system: &Settings) -> Result<(), Error> {
     let ttl = |what: &str, ttl: &Option<super::tune::LeaseTtl>| {
         let Some(ttl) = ttl else { return Ok(0) };
         let seconds = ttl.seconds();
