@@ -5,6 +5,7 @@
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::containers::PublicKey;
 use super::hash::Hash;
 use super::key_wrap;
 use super::random::Random;
@@ -19,14 +20,48 @@ pub fn wrap(to: &rsa::PublicKey, hash: Hash, key: &[u8], random: &mut impl Rando
     Ok(wrapped)
 }
 
-/// Unwraps what was wrapped for `key`, which has `rsa_len` bytes.
-pub fn unwrap(key: &rsa::PrivateKey, rsa_len: usize, hash: Hash, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+/// Unwraps what was wrapped for `key`.
+pub fn unwrap(key: &rsa::PrivateKey, hash: Hash, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
     let (ephemeral, target) =
-        wrapped.split_at_checked(rsa_len).filter(|(_, target)| !target.is_empty()).ok_or(Error::TooShort)?;
+        wrapped.split_at_checked(key.modulus_len()).filter(|(_, target)| !target.is_empty()).ok_or(Error::TooShort)?;
     let ephemeral = key.decrypt(Padding::Oaep(hash), ephemeral).map_err(|_| Error::Decryption)?;
     let ephemeral = ephemeral[..].try_into().map_err(|_| Error::EphemeralLength)?;
     Ok(key_wrap::unwrap(ephemeral, target)?)
 }
+
+/// Unwraps what was wrapped for `key`, or is so short that it was encrypted for it directly: `RSA-OAEP[public key](key)`.
+pub fn unwrap_or_decrypt(key: &rsa::PrivateKey, hash: Hash, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    if wrapped.len() == key.modulus_len() {
+        return key.decrypt(Padding::Oaep(hash), wrapped).map_err(|_| Error::Decryption);
+    }
+    unwrap(key, hash, wrapped)
+}
+
+/// A new key for others to wrap keys with; its parts are in [`rsa::PrivateKey`]. Takes from tenths of a second to seconds.
+pub fn generate_wrapping_key() -> Result<rsa::PrivateKey, rsa::Error> {
+    rsa::PrivateKey::generate(WRAPPING_KEY_BITS)
+}
+
+/// The public half of a wrapping key, in PEM, as those who wrap want it.
+pub fn public_pem(key: &rsa::PrivateKey) -> Result<String, rsa::Error> {
+    let public = PublicKey::Rsa(key.public_key()?.to_pkcs1()?);
+    public.to_pem().map_err(|_| rsa::Error::Malformed)
+}
+
+/// The hash function of OAEP of that name, which clients write in any case.
+pub fn oaep_hash(name: &str) -> Option<Hash> {
+    Some(match &*name.to_ascii_uppercase() {
+        "SHA1" => Hash::Sha1,
+        "SHA224" => Hash::Sha2_224,
+        "SHA256" => Hash::Sha2_256,
+        "SHA384" => Hash::Sha2_384,
+        "SHA512" => Hash::Sha2_512,
+        _ => return None,
+    })
+}
+
+/// The hash function of OAEP, unless a client names one.
+pub const OAEP_HASH_DEFAULT: &str = "SHA256";
 
 /// What went wrong, in the words of Vault.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Error)]
@@ -42,6 +77,7 @@ pub enum Error {
 }
 
 const EPHEMERAL_LEN: usize = 32;
+const WRAPPING_KEY_BITS: u32 = 4096;
 
 #[cfg(test)]
 mod tests {
@@ -54,13 +90,42 @@ mod tests {
         let public = key.public_key().unwrap();
         for hash in [Hash::Sha1, Hash::Sha2_224, Hash::Sha2_256, Hash::Sha2_384, Hash::Sha2_512] {
             let wrapped = wrap(&public, hash, &[7; 100], &mut Entropy).unwrap();
-            assert_eq!(unwrap(&key, 256, hash, &wrapped).unwrap()[..], [7; 100]);
-            assert_eq!(unwrap(&key, 256, Hash::Sha3_256, &wrapped), Err(Error::Decryption));
-            assert_eq!(unwrap(&key, 256, hash, &wrapped[..256]), Err(Error::TooShort));
-            assert_eq!(unwrap(&key, 256, hash, &wrapped[..300]), Err(Error::Wrap(key_wrap::Error::NotMultipleOf8)));
+            assert_eq!(unwrap(&key, hash, &wrapped).unwrap()[..], [7; 100]);
+            assert_eq!(unwrap(&key, Hash::Sha3_256, &wrapped), Err(Error::Decryption));
+            assert_eq!(unwrap(&key, hash, &wrapped[..256]), Err(Error::TooShort));
+            assert_eq!(unwrap(&key, hash, &wrapped[..300]), Err(Error::Wrap(key_wrap::Error::NotMultipleOf8)));
         }
         let mut short = public.encrypt(Padding::Oaep(Hash::Sha2_256), &[0; 16]).unwrap();
         short.extend_from_slice(&[0; 24]);
-        assert_eq!(unwrap(&key, 256, Hash::Sha2_256, &short), Err(Error::EphemeralLength));
+        assert_eq!(unwrap(&key, Hash::Sha2_256, &short), Err(Error::EphemeralLength));
+    }
+
+    #[test]
+    fn short_keys_come_wrapped_or_encrypted() {
+        let key = rsa::PrivateKey::generate(2048).unwrap();
+        let public = key.public_key().unwrap();
+        for hash in [Hash::Sha1, Hash::Sha2_256, Hash::Sha2_512] {
+            let encrypted = public.encrypt(Padding::Oaep(hash), &[7; 32]).unwrap();
+            let wrapped = wrap(&public, hash, &[7; 32], &mut Entropy).unwrap();
+            for sent in [&encrypted, &wrapped] {
+                assert_eq!(unwrap_or_decrypt(&key, hash, sent).unwrap()[..], [7; 32]);
+                assert_eq!(unwrap_or_decrypt(&key, Hash::Sha2_384, sent), Err(Error::Decryption));
+                let mut altered = sent.clone();
+                altered[100] ^= 1;
+                assert_eq!(unwrap_or_decrypt(&key, hash, &altered), Err(Error::Decryption));
+            }
+            assert_eq!(unwrap_or_decrypt(&key, hash, &encrypted[1..]), Err(Error::TooShort));
+            assert_eq!(unwrap_or_decrypt(&key, hash, b""), Err(Error::TooShort));
+        }
+    }
+
+    #[test]
+    fn hash_functions_have_names() {
+        for name in ["SHA1", "sha224", "Sha256", "SHA384", "sha512"] {
+            assert!(oaep_hash(name).is_some(), "{name}");
+        }
+        for name in ["", "SHA-256", "MD5", "SHA3-256"] {
+            assert_eq!(oaep_hash(name), None, "{name}");
+        }
     }
 }

@@ -39,6 +39,11 @@ impl PrivateKey {
         PublicKey::from_pkcs1(&self.0.to_rsa_public()?)
     }
 
+    /// Bytes of the modulus, and so of all that is made with the key.
+    pub fn modulus_len(&self) -> usize {
+        modulus_len(self.0.bits())
+    }
+
     /// Signs what was hashed. The signature is as long as the modulus.
     pub fn sign(&self, scheme: Scheme, digest: &[u8]) -> Result<Vec<u8>, Error> {
         let bits = self.0.bits();

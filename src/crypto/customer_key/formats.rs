@@ -204,28 +204,10 @@ fn western(c: char) -> bool {
 /// Letters of other scripts, and pictures; with the digits and the signs of sentences. Latin letters are left out, without
 /// which random bytes hardly ever read so.
 fn beyond_latin(c: char) -> bool {
-    match c {
-        '0'..='9'
-        | ' '
-        | '\n'
-        | '\r'
-        | '.'
-        | ','
-        | ':'
-        | ';'
-        | '!'
-        | '?'
-        | '-'
-        | '_'
-        | '\''
-        | '"'
-        | '('
-        | ')'
-        | '@'
-        | '#' => true,
-        '\u{2600}'..='\u{27bf}' | '\u{3000}'..='\u{303f}' | '\u{fe0f}' | '\u{1f300}'..='\u{1faff}' => true,
-        _ => c > '\u{17f}' && c.is_alphabetic(),
-    }
+    let sign = c.is_ascii_digit() || " \r\n.,:;!?-_'\"()@#".contains(c);
+    let picture =
+        matches!(c, '\u{2600}'..='\u{27bf}' | '\u{3000}'..='\u{303f}' | '\u{fe0f}' | '\u{1f300}'..='\u{1faff}');
+    sign || picture || (c > '\u{17f}' && c.is_alphabetic())
 }
 
 /// Shorter texts of hexadecimal digits are numbers or words.

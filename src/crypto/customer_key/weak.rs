@@ -57,7 +57,9 @@ fn in_steps(key: &[u8], len: usize, number: impl Fn(&[u8]) -> u64) -> bool {
 
 fn low_entropy(key: &[u8]) -> Option<&'static str> {
     let mut often = [0_usize; 256];
-    key.iter().for_each(|byte| often[usize::from(*byte)] += 1);
+    for byte in key {
+        often[usize::from(*byte)] += 1;
+    }
     let ones: u32 = key.iter().map(|byte| byte.count_ones()).sum();
     let range = key.iter().max().zip(key.iter().min()).map_or(0, |(max, min)| max - min);
     let run = key.chunk_by(|a, b| a == b).map(<[u8]>::len).max();
@@ -148,7 +150,7 @@ mod tests {
         for step in [1, 2, 3, 7, 100, 255] {
             check("counting", key(|i| byte(7 + i * step)), Some(Refused::Counting));
         }
-        check("pairs, big-endian", key(|i| if i % 2 == 0 { 3 } else { byte(i / 2) }), Some(Refused::Counting));
+        check("pairs, big-endian", key(|i| if i.is_multiple_of(2) { 3 } else { byte(i / 2) }), Some(Refused::Counting));
         check("pairs, little-endian", key(|i| if i % 2 == 1 { 3 } else { byte(i / 2) }), Some(Refused::Counting));
         let words = |i: usize| u32::try_from(0x89ab_cdef_usize.wrapping_mul(i / 4) & 0xffff_ffff).unwrap();
         check("words, big-endian", key(|i| words(i).to_be_bytes()[i % 4]), Some(Refused::Counting));
@@ -160,7 +162,7 @@ mod tests {
         check("13 times", key(|i| if i % 5 < 2 { 9 } else { mixed(i) }), low("one byte again and again"));
         check("padded", key(|i| if i < 22 { mixed(i) } else { 0 }), low("a long run of one byte, as of padding"));
         check("close", key(|i| 200 + mixed(i) % 56), low("all bytes are close to each other"));
-        let few_bits = |i: usize| if i % 3 == 0 { 0 } else { 1 << (i % 8) | 1 << (i * i % 7) };
+        let few_bits = |i: usize| if i.is_multiple_of(3) { 0 } else { 1 << (i % 8) | 1 << (i * i % 7) };
         check("few bits", key(few_bits), low("nearly all bits are 0"));
         check("many bits", key(|i| !few_bits(i)), low("nearly all bits are 1"));
     }

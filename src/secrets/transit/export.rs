@@ -15,6 +15,7 @@ use super::wrapping::{self, oaep_hash};
 use crate::api::json::Object;
 use crate::api::{Error, Reply, base64};
 use crate::crypto::containers::PublicKey;
+use crate::crypto::key_transport::OAEP_HASH_DEFAULT;
 use crate::crypto::rsa;
 use crate::engine::{Call, Endpoint};
 
@@ -84,7 +85,7 @@ impl Endpoint for ExportWrappedKey {
             return Err(Error::invalid("key is not exportable"));
         }
         answer(&self.source, &source, &self.version, |version| {
-            let hash = oaep_hash(self.hash.as_deref().unwrap_or(wrapping::HASH_DEFAULT)).map_err(Error::bare)?;
+            let hash = oaep_hash(self.hash.as_deref().unwrap_or(OAEP_HASH_DEFAULT)).map_err(Error::bare)?;
             let key = importable_form(source.policy.key_type, version)?;
             Ok(Zeroizing::new(base64::encode(&wrapping::wrap(public_key(destination)?, hash, &key)?)))
         })

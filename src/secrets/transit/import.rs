@@ -14,6 +14,7 @@ use crate::api::fields::{Base64, Ttl};
 use crate::api::{Error, Reply};
 use crate::barrier::{Change, StoredBytes, View};
 use crate::clock::Timestamp;
+use crate::crypto::key_transport::OAEP_HASH_DEFAULT;
 use crate::engine::{Call, Endpoint};
 use crate::entropy::Entropy;
 
@@ -279,8 +280,7 @@ impl Parcel {
     fn open(self, key_type: KeyType, view: &View<'_>) -> Result<Brought, Error> {
         match self {
             Self::Wrapped { ciphertext, hash_function } => {
-                let hash =
-                    oaep_hash(hash_function.as_deref().unwrap_or(wrapping::HASH_DEFAULT)).map_err(Error::invalid)?;
+                let hash = oaep_hash(hash_function.as_deref().unwrap_or(OAEP_HASH_DEFAULT)).map_err(Error::invalid)?;
                 let ciphertext = ciphertext.decoded().map_err(|error| Error::bare(error.to_string()))?;
                 Ok(Brought::Private(wrapping::unwrap(view, hash, &ciphertext)?))
             }

@@ -8,7 +8,6 @@ use zeroize::Zeroizing;
 use super::{Transit, store};
 use crate::api::{Error, Reply};
 use crate::barrier::{Stored, StoredBytes, View};
-use crate::crypto::containers::PublicKey;
 use crate::crypto::hash::Hash;
 use crate::crypto::{key_transport, rsa};
 use crate::engine::{Call, Endpoint};
@@ -23,8 +22,7 @@ impl Endpoint for ReadWrappingKey {
 
     fn run(self, _: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
         let key = wrapping_key(&call.view()?)?;
-        let public_key = key.public_key().and_then(|public| public.to_pkcs1()).map_err(Error::internal)?;
-        let pem = PublicKey::Rsa(public_key).to_pem().map_err(Error::internal)?;
+        let pem = key_transport::public_pem(&key).map_err(Error::internal)?;
         Ok(Reply::object(|data| {
             data.set("public_key", pem);
         }))
@@ -36,7 +34,7 @@ fn wrapping_key(view: &View<'_>) -> Result<rsa::PrivateKey, Error> {
     if let Some(key) = stored_key(view)? {
         return Ok(key);
     }
-    let key = rsa::PrivateKey::generate(KEY_BITS).map_err(Error::internal)?;
+    let key = key_transport::generate_wrapping_key().map_err(Error::internal)?;
     let record = WrappingKey { key: StoredBytes(key.to_pkcs1().map_err(Error::internal)?) };
     let mut change = view.change();
     change.expect_absent(PATH).put(PATH, &record)?;
@@ -54,19 +52,12 @@ fn stored_key(view: &View<'_>) -> Result<Option<rsa::PrivateKey>, Error> {
 
 /// The hash function of OAEP that a client names; the case does not matter. The error is its text.
 pub(super) fn oaep_hash(name: &str) -> Result<Hash, String> {
-    Ok(match &*name.to_ascii_uppercase() {
-        "SHA1" => Hash::Sha1,
-        "SHA224" => Hash::Sha2_224,
-        "SHA256" => Hash::Sha2_256,
-        "SHA384" => Hash::Sha2_384,
-        "SHA512" => Hash::Sha2_512,
-        _ => return Err(format!("unknown hash function: {name}")),
-    })
+    key_transport::oaep_hash(name).ok_or_else(|| format!("unknown hash function: {name}"))
 }
 
 /// Unwraps a key that was wrapped with the wrapping key of the mount.
 pub(super) fn unwrap(view: &View<'_>, hash: Hash, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let key = key_transport::unwrap(&wrapping_key(view)?, KEY_LEN, hash, wrapped);
+    let key = key_transport::unwrap(&wrapping_key(view)?, hash, wrapped);
     key.map_err(|error| Error::bare(error.to_string()))
 }
 
@@ -74,9 +65,6 @@ pub(super) fn unwrap(view: &View<'_>, hash: Hash, wrapped: &[u8]) -> Result<Zero
 pub(super) fn wrap(destination: &rsa::PublicKey, hash: Hash, key: &[u8]) -> Result<Vec<u8>, Error> {
     key_transport::wrap(destination, hash, key, &mut Entropy).map_err(|error| Error::bare(error.to_string()))
 }
-
-/// The hash function of OAEP, unless a client names one.
-pub(super) const HASH_DEFAULT: &str = "SHA256";
 
 // === the stored form ===
 
@@ -91,9 +79,6 @@ impl Stored for WrappingKey {
 }
 
 const PATH: &str = "wrapping-key";
-const KEY_BITS: u32 = 4096;
-/// Bytes of the modulus, and so of all that RSA makes with it.
-const KEY_LEN: usize = 512;
 
 #[cfg(test)]
 mod tests {
