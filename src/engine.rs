@@ -20,11 +20,14 @@ use crate::clock::Timestamp;
 
 pub mod hash;
 pub mod random;
+pub mod wrapping_key;
 
 /// A request that knows how to run itself. Its documentation is the endpoint's, its fields are the parameters.
 pub trait Endpoint: DeserializeOwned + JsonSchema {
     /// What it runs on: its engine.
     type On: ?Sized;
+    /// A body that says of itself that it is bytes is taken as such; the parameters are in the query then.
+    const TAKES_OCTETS: bool = false;
 
     fn run(self, on: &Self::On, call: &Call<'_>) -> Result<Reply, Error>;
 }
@@ -262,8 +265,11 @@ fn run_upsert<Q: Upsert>(on: &Q::On, call: &Call<'_>) -> Result<Reply, Error> {
 
 /// Decodes the request and runs it. Parameters without effect are worth a warning, where there is an answer to carry it.
 fn decode_and_run<Q: Endpoint>(on: &Q::On, call: &Call<'_>, validated: bool) -> Result<Reply, Error> {
-    let decoded =
-        weak::decode::<Q>(&call.captures, &call.request.params).map_err(|error| error.into_error(validated))?;
+    let decoded = match &call.request.params {
+        Params::Octets(_, query) if Q::TAKES_OCTETS => weak::decode_query::<Q>(&call.captures, query),
+        params => weak::decode::<Q>(&call.captures, params),
+    };
+    let decoded = decoded.map_err(|error| error.into_error(validated))?;
     let mut reply = decoded.request.run(on, call)?;
     if !matches!(reply.data, Data::Nothing) && reply.status.is_none() {
         reply.warnings.extend(decoded.warnings);

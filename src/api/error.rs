@@ -66,6 +66,12 @@ pub enum Error {
     /// The server cannot take this request now; it may be sent again.
     #[error("{0}")]
     Unavailable(Cow<'static, str>),
+    /// What the mount keeps cannot be opened without a customer's key that is revoked or not loaded.
+    #[error(
+        "this mount is locked: it needs version {version} of customer key {name:?}, which is revoked or not loaded; an \
+         administrator gives it back with POST sys/customer-keys/{name}/restore and the same key"
+    )]
+    Locked { name: String, version: u32 },
     /// The barrier is sealed.
     #[error("Vault is sealed")]
     Sealed,
@@ -90,6 +96,9 @@ impl Error {
 
 impl From<barrier::Error> for Error {
     fn from(error: barrier::Error) -> Self {
-        Self::internal(error)
+        match error {
+            barrier::Error::Locked(barrier::KeyVersion { name, version }) => Self::Locked { name, version },
+            error => Self::internal(error),
+        }
     }
 }

@@ -33,8 +33,13 @@ impl<'de> Members<'de> {
         match params {
             Params::None => Ok(Self::default()),
             Params::Pairs(pairs) => Ok(Self(join_repeated(pairs))),
-            Params::Json(body) => Self::of_body(body),
+            Params::Json(body) | Params::Octets(body, _) => Self::of_body(body),
         }
+    }
+
+    /// The parameters beside bytes.
+    pub(super) fn of_query(query: &'de [(String, String)]) -> Self {
+        Self(join_repeated(query))
     }
 
     /// Reads the JSON text of one object.
@@ -108,7 +113,7 @@ pub(super) fn object(params: &Params) -> Result<Cow<'_, str>, Error> {
             let Json(text) = object.finish();
             String::from_utf8(text.to_vec()).map(Cow::Owned).map_err(|error| not_json(&error))
         }
-        Params::Json(body) => {
+        Params::Json(body) | Params::Octets(body, _) => {
             let text = std::str::from_utf8(body).map_err(|error| not_json(&error))?;
             let first = serde_json::Deserializer::from_str(text).into_iter::<&RawValue>().next();
             match first.transpose().map_err(|error| not_json(&error))?.map(RawValue::get) {

@@ -3,6 +3,7 @@
 //! No I/O and no state. Nothing in here runs a request.
 
 pub mod base64;
+pub mod credential;
 pub mod error;
 pub mod fields;
 pub mod grant;

@@ -27,7 +27,21 @@ pub struct Decoded<T> {
 
 /// Reads a request struct from the captures of its path and its parameters.
 pub fn decode<T: DeserializeOwned>(captures: &Captures<'_>, params: &Params) -> Result<Decoded<T>, FieldError> {
-    let members = Members::of(params).map_err(FieldError::Syntax)?;
+    decode_members(captures, &Members::of(params).map_err(FieldError::Syntax)?)
+}
+
+/// As `decode`, of a request whose body is no parameters.
+pub fn decode_query<T: DeserializeOwned>(
+    captures: &Captures<'_>,
+    query: &[(String, String)],
+) -> Result<Decoded<T>, FieldError> {
+    decode_members(captures, &Members::of_query(query))
+}
+
+fn decode_members<T: DeserializeOwned>(
+    captures: &Captures<'_>,
+    members: &Members<'_>,
+) -> Result<Decoded<T>, FieldError> {
     let mut known = Vec::with_capacity(1);
     let request =
         T::deserialize(Fields { captures: captures.as_slice(), members: members.as_slice(), known: &mut known })?;

@@ -2,7 +2,6 @@
 
 pub mod approle;
 pub mod cert;
-mod credential;
 mod glob;
 pub mod jwt;
 pub mod kubernetes;

@@ -3,21 +3,22 @@
 //! NIST SP 800-38D allows one AES-GCM key 2^32 encryptions with random nonces. A term counts its uses and is replaced long
 //! before. Whatever changes is written first and used then: no record names a term that a crash could take back, and the
 //! count, written in steps ahead of the uses, can only be too high.
+//!
+//! A term that a customer's key wraps is open while that key is there, and locked without it: then it is kept as it is
+//! stored, and nothing in memory opens it.
 
-use std::collections::BTreeMap;
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::collections::{BTreeMap, BTreeSet};
+use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
-use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
+use super::protector::{KeyVersion, Protector, Wrapper};
 use super::record::{self, damaged};
-use super::view::{Stored, StoredBytes, decode, encode};
+use super::term::{Limits, StoredKeyring, StoredTerm, Term};
+use super::view::{decode, encode};
 use super::{Error, PLATFORM_KEYRING_KEY};
-use crate::crypto::random::Random;
 use crate::crypto::record::RecordKey;
-use crate::crypto::secret::Secret;
-use crate::entropy::Entropy;
 use crate::storage::{Batch, Store};
 
 pub(super) struct Keyring {
@@ -26,23 +27,11 @@ pub(super) struct Keyring {
     parent: Parent,
     store: Arc<dyn Store>,
     limits: Limits,
-    terms: RwLock<BTreeMap<u32, Arc<Term>>>,
-    /// Held while the stored form changes.
+    terms: RwLock<Terms>,
+    /// Whether a term is locked.
+    locked: AtomicBool,
+    /// Held while the terms change.
     changing: Mutex<()>,
-}
-
-/// How often a term is used, and how often that is written down.
-#[derive(Clone, Copy)]
-pub(super) struct Limits {
-    /// Uses after which a term is replaced.
-    pub(super) uses_max: u64,
-    /// Uses between two writes of the count.
-    pub(super) uses_step: u64,
-}
-
-impl Limits {
-    /// Half of what SP 800-38D allows.
-    pub(super) const DEFAULT: Self = Self { uses_max: 1 << 31, uses_step: 1 << 20 };
 }
 
 /// What encrypts the keyring's own record.
@@ -51,61 +40,115 @@ enum Parent {
     Platform(Arc<Keyring>),
 }
 
-struct Term {
-    id: u32,
-    key: RecordKey,
-    material: Secret<[u8; 32]>,
-    uses: AtomicU64,
-    /// Uses up to which the stored count is already right.
-    uses_reserved: AtomicU64,
+#[derive(Clone)]
+struct Terms {
+    by_id: BTreeMap<u32, Slot>,
+    /// What the next term will be protected by: what protects the newest. `None` while that is locked.
+    protector: Option<Protector>,
+}
+
+#[derive(Clone)]
+enum Slot {
+    Open(Arc<Term>),
+    Locked(StoredTerm),
+}
+
+impl Slot {
+    fn wrapped_by(&self) -> Option<&KeyVersion> {
+        match self {
+            Self::Open(term) => term.wrapped_by(),
+            Self::Locked(stored) => stored.wrapped_by(),
+        }
+    }
+}
+
+/// One term as others may know it.
+pub struct TermState {
+    pub id: u32,
+    /// The customer's key that wraps it; none: the platform alone.
+    pub wrapped_by: Option<KeyVersion>,
 }
 
 impl Keyring {
-    pub(super) fn create_platform(root: RecordKey, store: Arc<dyn Store>, limits: Limits) -> Self {
-        Self::with_first_term(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store, limits)
+    pub(super) fn create_platform(root: RecordKey, store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
+        let (path, parent) = (PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root));
+        Self::with_first_term(path, parent, store, limits, Protector::Platform)
     }
 
     pub(super) fn open_platform(root: RecordKey, store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
-        Self::load(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store, limits)?
+        Self::load(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store, limits, &|_| None)?
             .ok_or(Error::WrongState("the store is not initialised"))
     }
 
     /// A new keyring below the platform's, with the same limits.
-    pub(super) fn create(path: String, platform: Arc<Self>, store: Arc<dyn Store>) -> Self {
+    pub(super) fn create(
+        path: String,
+        platform: Arc<Self>,
+        store: Arc<dyn Store>,
+        protector: Protector,
+    ) -> Result<Self, Error> {
         let limits = platform.limits;
-        Self::with_first_term(path, Parent::Platform(platform), store, limits)
+        Self::with_first_term(path, Parent::Platform(platform), store, limits, protector)
     }
 
-    pub(super) fn open(path: String, platform: Arc<Self>, store: Arc<dyn Store>) -> Result<Self, Error> {
+    /// The keyring of a scope. Terms whose customer's key `keys` does not have are locked.
+    pub(super) fn open(
+        path: String,
+        platform: Arc<Self>,
+        store: Arc<dyn Store>,
+        keys: Keys<'_>,
+    ) -> Result<Self, Error> {
         let (missing, limits) = (damaged(&path, MISSING), platform.limits);
-        Self::load(path, Parent::Platform(platform), store, limits)?.ok_or(missing)
+        Self::load(path, Parent::Platform(platform), store, limits, keys)?.ok_or(missing)
     }
 
-    /// Encrypts a record with the newest term.
-    pub(super) fn encrypt(&self, path: &str, plaintext: &[u8]) -> Result<Vec<u8>, Error> {
+    /// Encrypts a record with the newest term, and returns that too: whoever holds it keeps it from being retired.
+    pub(super) fn encrypt(&self, path: &str, plaintext: &[u8]) -> Result<(Vec<u8>, Arc<Term>), Error> {
         let term = self.term_for_use()?;
-        record::encrypt(&term.key, term.id, path, plaintext)
+        Ok((record::encrypt(&term.key, term.id, path, plaintext)?, term))
     }
 
     /// Decrypts a record with the term that it names.
     pub(super) fn decrypt(&self, path: &str, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
         let (id, body) = record::split(path, bytes)?;
-        let term = self.read_terms(|terms| terms.get(&id).cloned());
-        let term = term.ok_or_else(|| damaged(path, "the keyring has no such term"))?;
+        let term = self.read_terms(|terms| match terms.by_id.get(&id) {
+            Some(Slot::Open(term)) => Ok(term.clone()),
+            Some(Slot::Locked(stored)) => Err(locked(stored)),
+            None => Err(damaged(path, "the keyring has no such term")),
+        })?;
         record::decrypt(&term.key, id, path, body)
     }
 
-    fn with_first_term(path: String, parent: Parent, store: Arc<dyn Store>, limits: Limits) -> Self {
-        let terms = BTreeMap::from([(FIRST_TERM, Arc::new(Term::generate(FIRST_TERM, limits)))]);
-        Self { path, parent, store, limits, terms: RwLock::new(terms), changing: Mutex::new(()) }
+    fn with_first_term(
+        path: String,
+        parent: Parent,
+        store: Arc<dyn Store>,
+        limits: Limits,
+        protector: Protector,
+    ) -> Result<Self, Error> {
+        let first = Slot::Open(Arc::new(Term::generate(&path, FIRST_TERM, &protector, limits)?));
+        let terms = Terms { by_id: BTreeMap::from([(FIRST_TERM, first)]), protector: Some(protector) };
+        Ok(Self::new(path, parent, store, limits, terms))
+    }
+
+    fn new(path: String, parent: Parent, store: Arc<dyn Store>, limits: Limits, terms: Terms) -> Self {
+        let locked = AtomicBool::new(terms.locked_by().is_some());
+        Self { path, parent, store, limits, terms: RwLock::new(terms), locked, changing: Mutex::new(()) }
     }
 
     /// Adds a new keyring to a batch.
     pub(super) fn create_in(&self, batch: Batch) -> Result<Batch, Error> {
-        Ok(batch.expect_absent(self.path.as_str()).put(self.path.as_str(), self.encrypt_stored(&self.to_stored())?))
+        let stored = self.read_terms(Terms::to_stored);
+        Ok(batch.expect_absent(self.path.as_str()).put(self.path.as_str(), self.encrypt_stored(&stored)?))
     }
 
-    fn load(path: String, parent: Parent, store: Arc<dyn Store>, limits: Limits) -> Result<Option<Self>, Error> {
+    fn load(
+        path: String,
+        parent: Parent,
+        store: Arc<dyn Store>,
+        limits: Limits,
+        keys: Keys<'_>,
+    ) -> Result<Option<Self>, Error> {
         let Some(bytes) = store.get(path.as_bytes())?.value else { return Ok(None) };
         let plaintext = match &parent {
             Parent::Root(key) => {
@@ -115,9 +158,10 @@ impl Keyring {
             Parent::Platform(platform) => platform.decrypt(&path, &bytes)?,
         };
         let stored: StoredKeyring = decode(&path, &plaintext)?;
-        let terms =
-            stored.terms.into_iter().map(|term| Term::restore(term, &path)).collect::<Result<BTreeMap<_, _>, _>>()?;
-        Ok(Some(Self { path, parent, store, limits, terms: RwLock::new(terms), changing: Mutex::new(()) }))
+        let locked = stored.terms.into_iter().map(|stored| (stored.id, Slot::Locked(stored))).collect();
+        let mut terms = Terms { by_id: locked, protector: None };
+        terms.open(&path, keys)?;
+        Ok(Some(Self::new(path, parent, store, limits, terms)))
     }
 
     /// The newest term, with one more use counted; a new one when the old one has been used enough.
@@ -139,111 +183,210 @@ impl Keyring {
         if uses <= term.uses_reserved.load(Ordering::Acquire) || self.newest()?.id != term.id {
             return Ok(());
         }
-        let mut stored = self.to_stored();
         let Limits { uses_max, uses_step } = self.limits;
         if uses > uses_max {
-            let next = Arc::new(Term::generate(term.id + 1, self.limits));
-            stored.terms.push(next.to_stored());
-            self.rewrite(&stored)?;
-            self.terms.write().unwrap_or_else(PoisonError::into_inner).insert(next.id, next);
-        } else {
-            let reserved = (uses + uses_step).min(uses_max);
-            stored
-                .terms
-                .iter_mut()
-                .filter(|stored| stored.id == term.id)
-                .for_each(|stored| stored.uses_reserved = reserved);
-            self.rewrite(&stored)?;
-            term.uses_reserved.store(reserved, Ordering::Release);
+            return self.replace(|terms| terms.add(&self.path, None, self.limits).map(drop));
         }
+        let mut stored = self.read_terms(Terms::to_stored);
+        let reserved = (uses + uses_step).min(uses_max);
+        stored
+            .terms
+            .iter_mut()
+            .filter(|stored| stored.id == term.id)
+            .for_each(|stored| stored.uses_reserved = reserved);
+        self.commit(self.rewrite(Batch::new(), &stored)?)?;
+        term.uses_reserved.store(reserved, Ordering::Release);
         Ok(())
     }
 
+    // === what protects the terms ===
+
+    /// The customer's key that is missing, if one is.
+    pub(super) fn locked_by(&self) -> Option<KeyVersion> {
+        if !self.locked.load(Ordering::SeqCst) {
+            return None;
+        }
+        self.read_terms(|terms| terms.locked_by().cloned())
+    }
+
+    /// All terms, the oldest first.
+    pub(super) fn states(&self) -> Vec<TermState> {
+        let state = |(id, slot): (&u32, &Slot)| TermState { id: *id, wrapped_by: slot.wrapped_by().cloned() };
+        self.read_terms(|terms| terms.by_id.iter().map(state).collect())
+    }
+
+    /// Makes the newest term one under this protector. Returns its number.
+    pub(super) fn protect(&self, protector: &Protector) -> Result<u32, Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(|terms| terms.add(&self.path, Some(protector.clone()), self.limits))
+    }
+
+    /// Puts all terms under this protector: the data keys stay what they are.
+    pub(super) fn rewrap(&self, protector: &Protector) -> Result<(), Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(|terms| {
+            for slot in terms.by_id.values_mut() {
+                *slot = match slot {
+                    Slot::Open(term) => Slot::Open(Arc::new(term.rewrapped(&self.path, protector)?)),
+                    Slot::Locked(stored) => return Err(locked(stored)),
+                };
+            }
+            terms.protector = Some(protector.clone());
+            Ok(())
+        })
+    }
+
+    /// Whether nobody still writes with one of these terms. Once so, it stays so, for only the newest is given out.
+    pub(super) fn is_idle(&self, ids: &BTreeSet<u32>) -> bool {
+        self.read_terms(|terms| {
+            ids.iter().all(|id| match terms.by_id.get(id) {
+                Some(Slot::Open(term)) => Arc::strong_count(term) == 1,
+                Some(Slot::Locked(_)) | None => true,
+            })
+        })
+    }
+
+    /// Removes terms that no record names any more. The newest stays, whatever is asked.
+    pub(super) fn retire(&self, ids: &BTreeSet<u32>) -> Result<(), Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(|terms| {
+            let newest = terms.by_id.last_key_value().map(|(id, _)| *id);
+            terms.by_id.retain(|id, _| Some(*id) == newest || !ids.contains(id));
+            Ok(())
+        })
+    }
+
+    /// Wipes what a customer's key has opened. Returns how many terms that was.
+    pub(super) fn lock(&self, key: &KeyVersion) -> usize {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut terms = self.terms.write().unwrap_or_else(PoisonError::into_inner);
+        let mut wiped = 0;
+        for slot in terms.by_id.values_mut().filter(|slot| slot.wrapped_by() == Some(key)) {
+            if let Slot::Open(term) = slot {
+                *slot = Slot::Locked(term.to_stored());
+                wiped += 1;
+            }
+        }
+        if terms.protector.as_ref().is_some_and(|protector| protector.key() == Some(key)) {
+            terms.protector = None;
+        }
+        self.locked.store(terms.locked_by().is_some(), Ordering::SeqCst);
+        wiped
+    }
+
+    /// Opens what a customer's key wraps.
+    pub(super) fn unlock(&self, wrapper: &Wrapper) -> Result<(), Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut terms = self.terms.write().unwrap_or_else(PoisonError::into_inner);
+        terms.open(&self.path, &|key| Some(wrapper.clone()).filter(|wrapper| wrapper.id() == key))?;
+        self.locked.store(terms.locked_by().is_some(), Ordering::SeqCst);
+        Ok(())
+    }
+
+    // === changes ===
+
+    /// Changes the terms: first where they are stored, then here. The caller holds `changing`.
+    fn replace<T>(&self, edit: impl FnOnce(&mut Terms) -> Result<T, Error>) -> Result<T, Error> {
+        let mut terms = self.read_terms(Terms::clone);
+        let outcome = edit(&mut terms)?;
+        self.commit(self.rewrite(Batch::new(), &terms.to_stored())?)?;
+        *self.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
+        Ok(outcome)
+    }
+
     /// Replaces the stored form. A keyring that was deleted stays deleted, whoever still holds it.
-    fn rewrite(&self, stored: &StoredKeyring) -> Result<(), Error> {
+    fn rewrite(&self, batch: Batch, stored: &StoredKeyring) -> Result<Batch, Error> {
         let path = self.path.as_str();
         let old = self.store.get(path.as_bytes())?.value.ok_or_else(|| damaged(path, MISSING))?;
-        let batch = Batch::new().expect_value(path, old).put(path, self.encrypt_stored(stored)?);
+        Ok(batch.expect_value(path, old).put(path, self.encrypt_stored(stored)?))
+    }
+
+    fn commit(&self, batch: Batch) -> Result<(), Error> {
         self.store.commit(batch)?;
         Ok(())
     }
 
     fn newest(&self) -> Result<Arc<Term>, Error> {
-        let newest = self.read_terms(|terms| terms.last_key_value().map(|(_, term)| term.clone()));
-        newest.ok_or_else(|| damaged(&self.path, "the keyring has no term"))
+        self.read_terms(|terms| match terms.by_id.last_key_value() {
+            Some((_, Slot::Open(term))) => Ok(term.clone()),
+            Some((_, Slot::Locked(stored))) => Err(locked(stored)),
+            None => Err(damaged(&self.path, "the keyring has no term")),
+        })
     }
 
-    fn read_terms<T>(&self, read: impl FnOnce(&BTreeMap<u32, Arc<Term>>) -> T) -> T {
+    fn read_terms<T>(&self, read: impl FnOnce(&Terms) -> T) -> T {
         read(&self.terms.read().unwrap_or_else(PoisonError::into_inner))
-    }
-
-    fn to_stored(&self) -> StoredKeyring {
-        StoredKeyring { terms: self.read_terms(|terms| terms.values().map(|term| term.to_stored()).collect()) }
     }
 
     fn encrypt_stored(&self, stored: &StoredKeyring) -> Result<Vec<u8>, Error> {
         let plaintext = encode(stored);
         match &self.parent {
             Parent::Root(key) => record::encrypt(key, ROOT_TERM, &self.path, &plaintext),
-            Parent::Platform(platform) => platform.encrypt(&self.path, &plaintext),
+            Parent::Platform(platform) => Ok(platform.encrypt(&self.path, &plaintext)?.0),
         }
     }
 }
 
-impl Term {
-    fn generate(id: u32, limits: Limits) -> Self {
-        let material = Secret::made_by(|key: &mut [u8; 32]| Entropy.fill(key));
-        Self::new(id, material, limits.uses_step.min(limits.uses_max), 0)
+impl Terms {
+    /// Adds a term, under another protector if one is given.
+    fn add(&mut self, keyring: &str, protector: Option<Protector>, limits: Limits) -> Result<u32, Error> {
+        if let Some(protector) = protector {
+            self.protector = Some(protector);
+        }
+        let Some(protector) = &self.protector else {
+            return Err(self
+                .locked_by()
+                .map_or_else(|| damaged(keyring, NO_PROTECTOR), |key| Error::Locked(key.clone())));
+        };
+        let id = self.by_id.last_key_value().map_or(FIRST_TERM, |(newest, _)| newest + 1);
+        let term = Term::generate(keyring, id, protector, limits)?;
+        self.by_id.insert(id, Slot::Open(Arc::new(term)));
+        Ok(id)
     }
 
-    /// A term as it was stored. All reserved uses count as used: some may have been.
-    fn restore(stored: StoredTerm, path: &str) -> Result<(u32, Arc<Self>), Error> {
-        let Protector::Platform { key } = stored.protector;
-        let key = key.0.as_array::<32>().ok_or_else(|| damaged(path, "a term is not 32 bytes long"))?;
-        let material = Secret::made_by(|material: &mut [u8; 32]| material.copy_from_slice(key));
-        let term = Self::new(stored.id, material, stored.uses_reserved, stored.uses_reserved);
-        Ok((stored.id, Arc::new(term)))
+    /// Opens what is locked and `keys` has the keys of.
+    fn open(&mut self, keyring: &str, keys: Keys<'_>) -> Result<(), Error> {
+        for slot in self.by_id.values_mut() {
+            let Slot::Locked(stored) = slot else { continue };
+            let wrapper = stored.wrapped_by().and_then(keys);
+            if let Some(term) = Term::restore(keyring, stored, wrapper.as_ref())? {
+                *slot = Slot::Open(Arc::new(term));
+            }
+        }
+        if let (None, Some((_, Slot::Open(newest)))) = (&self.protector, self.by_id.last_key_value()) {
+            self.protector = match newest.wrapped_by() {
+                None => Some(Protector::Platform),
+                Some(key) => keys(key).map(Protector::Customer),
+            };
+        }
+        Ok(())
     }
 
-    fn new(id: u32, material: Secret<[u8; 32]>, uses_reserved: u64, uses: u64) -> Self {
-        let key = RecordKey::new(material.expose());
-        Self { id, key, material, uses: AtomicU64::new(uses), uses_reserved: AtomicU64::new(uses_reserved) }
+    fn locked_by(&self) -> Option<&KeyVersion> {
+        self.by_id.values().find_map(|slot| match slot {
+            Slot::Open(_) => None,
+            Slot::Locked(stored) => stored.wrapped_by(),
+        })
     }
 
-    fn to_stored(&self) -> StoredTerm {
-        let key = StoredBytes(Zeroizing::new(self.material.expose().to_vec()));
-        let uses_reserved = self.uses_reserved.load(Ordering::Acquire);
-        StoredTerm { id: self.id, uses_reserved, protector: Protector::Platform { key } }
+    fn to_stored(&self) -> StoredKeyring {
+        let stored = |slot: &Slot| match slot {
+            Slot::Open(term) => term.to_stored(),
+            Slot::Locked(stored) => stored.clone(),
+        };
+        StoredKeyring { terms: self.by_id.values().map(stored).collect() }
     }
 }
 
-// === stored form ===
+/// Where a customer's keys come from.
+pub(super) type Keys<'k> = &'k dyn Fn(&KeyVersion) -> Option<Wrapper>;
 
-#[derive(Serialize, Deserialize)]
-struct StoredKeyring {
-    terms: Vec<StoredTerm>,
-}
-
-impl Stored for StoredKeyring {
-    const VERSION: u8 = 1;
-}
-
-#[derive(Serialize, Deserialize)]
-struct StoredTerm {
-    id: u32,
-    uses_reserved: u64,
-    protector: Protector,
-}
-
-/// Who wraps a term. A customer's key will be the second variant.
-#[derive(Serialize, Deserialize)]
-#[serde(rename_all = "snake_case")]
-enum Protector {
-    /// The encryption of the keyring's own record is the wrapping.
-    Platform { key: StoredBytes },
+fn locked(stored: &StoredTerm) -> Error {
+    stored.wrapped_by().map_or(Error::WrongState("a term is locked"), |key| Error::Locked(key.clone()))
 }
 
 /// The root key encrypts nothing but the platform keyring; its records name this term.
 const ROOT_TERM: u32 = 0;
 const FIRST_TERM: u32 = 1;
 const MISSING: &str = "it is missing";
+const NO_PROTECTOR: &str = "the keyring has no protector";

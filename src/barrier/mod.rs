@@ -23,10 +23,17 @@ pub use crate::storage::Seq;
 use crate::storage::{self, Batch, Durable, Store};
 
 mod keyring;
+mod migrate;
+mod protector;
 mod record;
+mod term;
 mod view;
 
-use keyring::{Keyring, Limits};
+use keyring::Keyring;
+pub use keyring::TermState;
+pub use migrate::{Pass, Portion};
+pub use protector::{KeyVersion, Protector, Wrapper};
+use term::Limits;
 pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredBytes, View};
 
 /// The 256-bit key at the top. Whoever holds it and the store reads everything that the platform protects.
@@ -41,6 +48,9 @@ pub enum Error {
     /// A record does not open: altered, moved, truncated, or of another key.
     #[error("record {path:?} does not open: {reason}")]
     Damaged { path: String, reason: &'static str },
+    /// A customer's key is not there, and without it the scope cannot be read or written.
+    #[error("the key {0} is needed")]
+    Locked(KeyVersion),
     /// The given root key is not the one of this store.
     #[error("the root key does not open the keyring of this store")]
     WrongRootKey,
@@ -82,7 +92,7 @@ impl Sealed {
         if self.seal_record()?.is_some() {
             return Err(Error::WrongState("the store is already initialised"));
         }
-        let platform = Keyring::create_platform(RecordKey::new(root.expose()), self.store.clone(), self.limits);
+        let platform = Keyring::create_platform(RecordKey::new(root.expose()), self.store.clone(), self.limits)?;
         let batch = Batch::new().expect_absent(SEAL_KEY).put(SEAL_KEY, seal_record);
         let seq = self.store.commit(platform.create_in(batch)?)?;
         self.store.durable(seq).wait();
@@ -108,16 +118,16 @@ impl Unsealed {
         Scope::new(PLATFORM_PREFIX.to_owned(), self.platform.clone(), self.store.clone())
     }
 
-    /// Adds a new scope to a change, its keyring included. It exists when the change is committed.
-    pub fn create_scope(&self, id: Uuid, change: &mut Change<'_>) -> Result<Scope, Error> {
-        let keyring = Keyring::create(keyring_key(id), self.platform.clone(), self.store.clone());
+    /// Adds a new scope to a change, its keyring included, protected from birth. It exists when the change is committed.
+    pub fn create_scope(&self, id: Uuid, protector: Protector, change: &mut Change<'_>) -> Result<Scope, Error> {
+        let keyring = Keyring::create(keyring_key(id), self.platform.clone(), self.store.clone(), protector)?;
         change.extend(|batch| keyring.create_in(batch))?;
         Ok(self.scope(id, keyring))
     }
 
-    /// Opens a scope that exists.
-    pub fn open_scope(&self, id: Uuid) -> Result<Scope, Error> {
-        let keyring = Keyring::open(keyring_key(id), self.platform.clone(), self.store.clone())?;
+    /// Opens a scope that exists. It is locked if it takes a customer's key that `keys` does not have.
+    pub fn open_scope(&self, id: Uuid, keys: &dyn Fn(&KeyVersion) -> Option<Wrapper>) -> Result<Scope, Error> {
+        let keyring = Keyring::open(keyring_key(id), self.platform.clone(), self.store.clone(), keys)?;
         Ok(self.scope(id, keyring))
     }
 

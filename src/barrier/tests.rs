@@ -51,7 +51,7 @@ fn get(scope: &Scope, path: &str) -> Result<Option<String>, Error> {
 fn create_scope(barrier: &Unsealed, id: Uuid) -> Scope {
     let (platform, horizon) = (barrier.platform(), Horizon::default());
     let mut change = platform.view(&horizon).change();
-    let scope = barrier.create_scope(id, &mut change).unwrap();
+    let scope = barrier.create_scope(id, Protector::Platform, &mut change).unwrap();
     change.commit().unwrap();
     scope
 }
@@ -87,7 +87,7 @@ fn read_everything(pairs: &Pairs) -> Result<(), Error> {
     let ids: Vec<Uuid> = pairs.keys().filter_map(|key| key.strip_prefix("keyring/")?.parse().ok()).collect();
     let mut scopes = vec![(PLATFORM_PREFIX.to_owned(), barrier.platform())];
     for id in ids {
-        scopes.push((scope_prefix(id), barrier.open_scope(id)?));
+        scopes.push((scope_prefix(id), barrier.open_scope(id, &|_| None)?));
     }
     for (prefix, scope) in scopes {
         for path in pairs.keys().filter_map(|key| key.strip_prefix(&prefix)) {
@@ -254,14 +254,14 @@ fn a_deleted_scope_never_opens_again() {
     delete_scope(&barrier, ONE);
 
     let barrier = Sealed::new(store.clone()).unseal(&root()).unwrap();
-    assert!(matches!(barrier.open_scope(ONE), Err(Error::Damaged { reason: "it is missing", .. })));
+    assert!(matches!(barrier.open_scope(ONE, &|_| None), Err(Error::Damaged { reason: "it is missing", .. })));
     let below = |id: Uuid| dump(&*store).keys().filter(|key| key.starts_with(&scope_prefix(id))).count();
     assert_eq!(below(ONE), 3, "the records are still there, and no key opens them");
     assert!(barrier.purge(ONE, 2).unwrap());
     assert_eq!(below(ONE), 1);
     assert!(!barrier.purge(ONE, 2).unwrap());
     assert_eq!((below(ONE), below(TWO)), (0, 1));
-    assert_eq!(get(&barrier.open_scope(TWO).unwrap(), "a").unwrap().unwrap(), "text");
+    assert_eq!(get(&barrier.open_scope(TWO, &|_| None).unwrap(), "a").unwrap().unwrap(), "text");
 }
 
 #[test]

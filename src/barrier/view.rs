@@ -16,6 +16,7 @@ use zeroize::Zeroizing;
 use super::Error;
 use super::keyring::Keyring;
 use super::record::damaged;
+use super::term::Term;
 use crate::storage::{Batch, Seq, Store};
 
 /// A part of the store with a keyring of its own.
@@ -29,6 +30,10 @@ pub struct Scope {
 impl Scope {
     pub(super) fn new(prefix: String, keyring: Arc<Keyring>, store: Arc<dyn Store>) -> Self {
         Self { prefix, keyring, store }
+    }
+
+    pub(super) fn keyring(&self) -> &Keyring {
+        &self.keyring
     }
 
     pub fn view<'a>(&'a self, horizon: &'a Horizon) -> View<'a> {
@@ -123,7 +128,7 @@ impl<'a> View<'a> {
 
     /// Begins a change of several records, which happens as a whole or not at all.
     pub fn change(&self) -> Change<'a> {
-        Change { view: *self, batch: Batch::default() }
+        Change { view: *self, batch: Batch::default(), terms: Vec::new() }
     }
 
     /// Makes the answer wait for a commit that was seen otherwise, in a cache.
@@ -131,7 +136,15 @@ impl<'a> View<'a> {
         self.horizon.note(seq);
     }
 
-    fn key(&self, path: &str) -> String {
+    pub(super) fn scope(&self) -> &'a Scope {
+        self.scope
+    }
+
+    pub(super) fn store(&self) -> &'a dyn Store {
+        self.scope.store.as_ref()
+    }
+
+    pub(super) fn key(&self, path: &str) -> String {
         let mut key = String::with_capacity(self.scope.prefix.len() + path.len());
         key.push_str(&self.scope.prefix);
         key.push_str(path);
@@ -139,7 +152,7 @@ impl<'a> View<'a> {
     }
 }
 
-fn name_below<'k>(prefix: &str, key: &'k [u8]) -> Result<&'k str, Error> {
+pub(super) fn name_below<'k>(prefix: &str, key: &'k [u8]) -> Result<&'k str, Error> {
     let name = std::str::from_utf8(key).ok().and_then(|key| key.strip_prefix(prefix));
     name.ok_or_else(|| damaged(prefix, "a name below it is no text"))
 }
@@ -148,12 +161,15 @@ fn name_below<'k>(prefix: &str, key: &'k [u8]) -> Result<&'k str, Error> {
 pub struct Change<'a> {
     view: View<'a>,
     batch: Batch,
+    /// What its records are encrypted with; no term is retired before the change is made, or given up.
+    terms: Vec<Arc<Term>>,
 }
 
 impl Change<'_> {
     pub fn put<T: Stored>(&mut self, path: &str, value: &T) -> Result<&mut Self, Error> {
         let key = self.view.key(path);
-        let record = self.view.scope.keyring.encrypt(&key, &encode(value))?;
+        let (record, term) = self.view.scope.keyring.encrypt(&key, &encode(value))?;
+        self.hold(term);
         self.extend(|batch| Ok(batch.put(key, record)))?;
         Ok(self)
     }
@@ -185,6 +201,12 @@ impl Change<'_> {
         let seq = self.view.scope.store.commit(self.batch)?;
         self.view.horizon.note(seq);
         Ok(seq)
+    }
+
+    pub(super) fn hold(&mut self, term: Arc<Term>) {
+        if !self.terms.last().is_some_and(|held| Arc::ptr_eq(held, &term)) {
+            self.terms.push(term);
+        }
     }
 
     pub(super) fn extend(&mut self, with: impl FnOnce(Batch) -> Result<Batch, Error>) -> Result<(), Error> {

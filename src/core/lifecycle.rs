@@ -5,7 +5,9 @@ use std::sync::{Arc, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
+use super::customer_keys::CustomerKeys;
 use super::mounts::{MountEntry, Mounts, Tune};
+use super::protection::Protections;
 use super::seal::{Cluster, SealRecord, UnsealKey};
 use super::second_factor::Waiting;
 use super::{Active, Core, new_uuid};
@@ -13,7 +15,7 @@ use crate::access::Tokens;
 use crate::access::lockout::Lockout;
 use crate::access::tokens::{TokenRecord, new_token};
 use crate::api::{Error, Token};
-use crate::barrier::{Horizon, RootKey, Stored, StoredBytes, Unsealed, View};
+use crate::barrier::{Horizon, KeyVersion, Protector, RootKey, Stored, StoredBytes, Unsealed, View};
 use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::entropy::Entropy;
@@ -57,12 +59,24 @@ impl Core {
         let view = platform.view(&horizon);
         let tokens = Arc::new(Tokens::open(&view)?);
         let cluster = open_cluster(&view)?;
-        let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings)?;
+        let customer_keys = CustomerKeys::default();
+        let keys = |key: &KeyVersion| match customer_keys.wrapper(&view, key) {
+            Ok(wrapper) => wrapper,
+            Err(error) => {
+                tracing::error!(%key, %error, "a customer key cannot be read; its mounts stay locked");
+                None
+            }
+        };
+        let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings, &keys)?;
+        let protections = Protections::open(&view, &mounts, self.clock.clone())?;
         self.quotas.load(&view)?;
         barrier.durable(horizon.seq()).wait();
         let (lockout, waiting) = (Lockout::default(), Waiting::default());
-        let active = Active { barrier, platform, tokens, lockout, waiting, mounts, cluster };
-        *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(Arc::new(active));
+        let active =
+            Active { barrier, platform, tokens, lockout, waiting, mounts, customer_keys, protections, cluster };
+        let active = Arc::new(active);
+        active.drive();
+        *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(active);
         Ok(())
     }
 
@@ -73,7 +87,7 @@ impl Core {
         let tune = Tune { description: "key/value secret storage".to_owned(), options, ..Tune::default() };
         let horizon = Horizon::default();
         let entry = MountEntry::new("secret/".to_owned(), "kv".to_owned(), tune);
-        active.mounts.enable(&active, &active.platform.view(&horizon), entry)?;
+        active.mounts.enable(&active, &active.platform.view(&horizon), entry, Protector::Platform)?;
         active.barrier.durable(horizon.seq()).wait();
         Ok(())
     }

@@ -86,7 +86,7 @@ impl Active {
         let Some(mount) = self.mounts.at(path) else { return Ok(()) };
         // Most of them before, for a crash in between leaves the method to be disabled again; the latest after.
         self.tokens.revoke_prefix(view, path)?;
-        self.mounts.disable(view, path)?;
+        self.disable(view, path)?;
         self.tokens.revoke_prefix(view, path)?;
         self.lockout.forget(mount.entry.uuid);
         Ok(())

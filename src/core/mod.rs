@@ -20,11 +20,14 @@ use crate::engine::{Backend, Call, Engine, Logins, Rows, Served, Target};
 use crate::storage::{Durable, Seq};
 
 pub mod catalog;
+pub mod customer_keys;
 mod engines;
 pub mod fixed;
 mod lifecycle;
 mod logins;
 pub mod mounts;
+pub mod protection;
+pub mod receipts;
 pub mod seal;
 mod second_factor;
 pub mod ui_headers;
@@ -32,10 +35,12 @@ mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
+use customer_keys::CustomerKeys;
 pub use engines::kinds;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
 use mounts::{Mount, Mounts};
+use protection::Protections;
 use second_factor::Waiting;
 pub use working::Working;
 use working::Workings;
@@ -49,6 +54,15 @@ pub struct Core {
     pub(crate) quotas: Quotas,
     pub(crate) working: Workings,
     sys_rows: Arc<Rows<Core>>,
+}
+
+impl Drop for Core {
+    /// Nothing works on the store once this is gone.
+    fn drop(&mut self) {
+        if let Some(active) = self.active() {
+            active.stop_migrations();
+        }
+    }
 }
 
 /// What an operator sets and the API reports.
@@ -87,6 +101,8 @@ pub(crate) struct Active {
     pub(crate) lockout: Lockout,
     pub(crate) waiting: Waiting,
     pub(crate) mounts: Mounts,
+    pub(crate) customer_keys: CustomerKeys,
+    pub(crate) protections: Protections,
     pub(crate) cluster: seal::Cluster,
 }
 
@@ -247,7 +263,11 @@ impl Core {
         if let Err(error) = cubbyhole::purge_ended(&view) {
             tracing::error!(%error, "records of tokens that ended could not be deleted; it will be tried again");
         }
-        for mount in active.mounts.all() {
+        if let Err(error) = active.end_drills(&view, self.clock.now()) {
+            tracing::error!(%error, "a drill could not be ended; it will be tried again");
+        }
+        active.drive();
+        for mount in active.mounts.all().into_iter().filter(|mount| mount.scope.locked_by().is_none()) {
             let horizon = Horizon::default();
             if let Err(error) = mount.backend.tick(&mount.scope.view(&horizon), self.clock.now()) {
                 tracing::error!(mount = mount.entry.path, %error, "the regular work of a mount failed; it will be tried again");
@@ -318,6 +338,7 @@ impl Errand<'_> {
         }
         let target = found?;
         manner.mount_type = place.mount_type();
+        place.refuse_locked()?;
         let view = Some(place.view(active, horizon));
         let desk = LoginDesk { active, settings: &core.settings, horizon };
         let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
@@ -383,6 +404,13 @@ impl<'p> Place<'p> {
         match self {
             Self::Sys { .. } => active.platform.view(horizon),
             Self::Mount { mount, .. } => mount.scope.view(horizon),
+        }
+    }
+
+    fn refuse_locked(&self) -> Result<(), Error> {
+        match self {
+            Self::Sys { .. } => Ok(()),
+            Self::Mount { mount, .. } => mount.refuse_locked(),
         }
     }
 

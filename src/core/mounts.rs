@@ -5,6 +5,7 @@
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
 use std::fmt::Write as _;
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
 
@@ -13,11 +14,11 @@ use uuid::Uuid;
 
 use super::engines::Engines;
 use super::fixed::{self, Fixed};
-use super::{Active, Settings, new_uuid};
+use super::{Active, Settings, new_uuid, protection};
 use crate::access::Tokens;
 use crate::access::lockout::Rules;
 use crate::api::{Error, TokenKind};
-use crate::barrier::{Horizon, Scope, Stored, Unsealed, View};
+use crate::barrier::{self, Horizon, KeyVersion, Protector, Scope, Stored, Unsealed, View, Wrapper};
 use crate::crypto::random::Random;
 use crate::engine::Backend;
 use crate::entropy::Entropy;
@@ -28,8 +29,28 @@ pub struct Mount {
     pub kind: &'static str,
     pub scope: Scope,
     pub backend: Box<dyn Backend>,
-    /// Held by everyone who may still write for this mount, under whatever path and with whatever settings.
-    users: Arc<()>,
+    /// What belongs to the mount under whatever path and with whatever settings; held by everyone who may still write for it.
+    shared: Arc<Shared>,
+}
+
+#[derive(Default)]
+struct Shared {
+    /// Requests that were refused because the mount was locked.
+    refused: AtomicU64,
+}
+
+impl Mount {
+    /// The key that is missing, if the mount is locked. Counts the refusal that follows.
+    pub(super) fn refuse_locked(&self) -> Result<(), Error> {
+        let Some(key) = self.scope.locked_by() else { return Ok(()) };
+        self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        Err(Error::from(barrier::Error::Locked(key)))
+    }
+
+    /// How many requests were refused since the last call.
+    pub(super) fn take_refused(&self) -> u64 {
+        self.shared.refused.swap(0, Ordering::Relaxed)
+    }
 }
 
 /// What is stored of a mount.
@@ -98,7 +119,7 @@ pub struct Mounts {
     /// Held while the table changes.
     changing: Mutex<()>,
     /// Users of mounts that were removed, by the identifier of the mount.
-    leaving: Mutex<HashMap<Uuid, Weak<()>>>,
+    leaving: Mutex<HashMap<Uuid, Weak<Shared>>>,
     /// The latest moves, the oldest first.
     moves: Mutex<VecDeque<Move>>,
 }
@@ -110,6 +131,7 @@ impl Mounts {
         platform: &Scope,
         tokens: &Arc<Tokens>,
         settings: &Settings,
+        keys: &dyn Fn(&KeyVersion) -> Option<Wrapper>,
     ) -> Result<Self, Error> {
         let horizon = Horizon::default();
         let view = platform.view(&horizon);
@@ -122,7 +144,7 @@ impl Mounts {
         }
         for uuid in view.list(MOUNT_PREFIX, "", usize::MAX)? {
             let Some(found) = view.get::<MountEntry>(&format!("{MOUNT_PREFIX}{uuid}"))? else { continue };
-            let scope = barrier.open_scope(found.value.uuid)?;
+            let scope = barrier.open_scope(found.value.uuid, keys)?;
             by_path.insert(found.value.path.clone(), Arc::new(mounts.mount(found.value, scope, Arc::default())?));
         }
         *mounts.by_path.write().unwrap_or_else(PoisonError::into_inner) = by_path;
@@ -146,6 +168,12 @@ impl Mounts {
         self.by_path.read().unwrap_or_else(PoisonError::into_inner).get(path).cloned()
     }
 
+    /// The mount with an identifier.
+    pub(super) fn by_uuid(&self, uuid: Uuid) -> Option<Arc<Mount>> {
+        let by_path = self.by_path.read().unwrap_or_else(PoisonError::into_inner);
+        by_path.values().find(|mount| mount.entry.uuid == uuid).cloned()
+    }
+
     /// All mounts, by path.
     pub fn all(&self) -> Vec<Arc<Mount>> {
         self.by_path.read().unwrap_or_else(PoisonError::into_inner).values().cloned().collect()
@@ -163,13 +191,19 @@ impl Mounts {
         by_path.values().filter(|mount| mount.entry.path.starts_with(AUTH_PREFIX)).cloned().collect()
     }
 
-    /// Adds a mount.
-    pub(crate) fn enable(&self, active: &Active, view: &View<'_>, entry: MountEntry) -> Result<(), Error> {
+    /// Adds a mount, protected from birth.
+    pub(crate) fn enable(
+        &self,
+        active: &Active,
+        view: &View<'_>,
+        entry: MountEntry,
+        protector: Protector,
+    ) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         self.refuse_conflict(&entry.path)?;
         let mut change = view.change();
         change.put(&record_path(&entry), &entry)?;
-        let scope = active.barrier.create_scope(entry.uuid, &mut change)?;
+        let scope = active.barrier.create_scope(entry.uuid, protector, &mut change)?;
         let mount = Arc::new(self.mount(entry, scope, Arc::default())?);
         change.commit()?;
         self.by_path.write().unwrap_or_else(PoisonError::into_inner).insert(mount.entry.path.clone(), mount);
@@ -230,12 +264,34 @@ impl Mounts {
         change_entry(&mut entry)?;
         let mut change = view.change();
         change.put(&record, &entry)?.expect(&record, &found.stamp);
-        let mount = Arc::new(self.mount(entry, old.scope.clone(), old.users.clone())?);
+        let mount = Arc::new(self.mount(entry, old.scope.clone(), old.shared.clone())?);
         change.commit()?;
         let mut by_path = self.by_path.write().unwrap_or_else(PoisonError::into_inner);
         by_path.remove(&old.entry.path);
         by_path.insert(mount.entry.path.clone(), mount);
         Ok(())
+    }
+
+    /// Wipes what is in memory of a mount that was locked. Requests from now on are others than those that may still run:
+    /// when what is returned is gone, those have ended.
+    pub(super) fn renew(&self, mount: &Mount) -> Result<Weak<Mount>, Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let fresh = self.mount(mount.entry.clone(), mount.scope.clone(), mount.shared.clone())?;
+        let mut by_path = self.by_path.write().unwrap_or_else(PoisonError::into_inner);
+        let before = match by_path.get_mut(&mount.entry.path) {
+            Some(current) if current.entry.uuid == mount.entry.uuid => {
+                Arc::downgrade(&std::mem::replace(current, Arc::new(fresh)))
+            }
+            Some(_) | None => Weak::new(),
+        };
+        drop(by_path);
+        self.engines.forget(mount.entry.uuid);
+        Ok(before)
+    }
+
+    /// Whether a mount has a scope of its own: those that every server has are parts of the platform.
+    pub fn has_own_scope(mount: &Mount) -> bool {
+        fixed::record_of(&mount.entry.path).is_none()
     }
 
     /// Removes a mount. With its keyring gone, none of its records opens again; `tick` deletes them by and by.
@@ -245,9 +301,10 @@ impl Mounts {
         let uuid = mount.entry.uuid;
         let mut change = view.change();
         change.delete(&record_path(&mount.entry)).put(&removed_path(uuid), &Removed { uuid })?;
+        change.delete(&protection::record_path(uuid));
         Unsealed::delete_scope(uuid, &mut change)?;
         // Before `tick` can know of the removal.
-        let users = Arc::downgrade(&mount.users);
+        let users = Arc::downgrade(&mount.shared);
         self.leaving.lock().unwrap_or_else(PoisonError::into_inner).insert(uuid, users);
         change.commit()?;
         self.by_path.write().unwrap_or_else(PoisonError::into_inner).remove(path);
@@ -286,9 +343,9 @@ impl Mounts {
         leaving.get(&removed).is_some_and(|users| users.strong_count() > 0)
     }
 
-    fn mount(&self, entry: MountEntry, scope: Scope, users: Arc<()>) -> Result<Mount, Error> {
+    fn mount(&self, entry: MountEntry, scope: Scope, shared: Arc<Shared>) -> Result<Mount, Error> {
         let (kind, backend) = self.fixed.open(&entry).map_or_else(|| self.engines.open(&entry), Ok)?;
-        Ok(Mount { entry, kind, scope, backend, users })
+        Ok(Mount { entry, kind, scope, backend, shared })
     }
 
     fn refuse_conflict(&self, path: &str) -> Result<(), Error> {

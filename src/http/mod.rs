@@ -121,7 +121,7 @@ impl Wire {
     }
 
     async fn run(&self, request: Request) -> Answer {
-        let small = !matches!(&request.params, Params::Json(text) if text.len() > INLINE_BODY_BYTES_MAX);
+        let small = !matches!(&request.params, Params::Json(text) | Params::Octets(text, _) if text.len() > INLINE_BODY_BYTES_MAX);
         if small && let Some(answer) = self.core.handle(&request, Thread::Socket) {
             return answer;
         }

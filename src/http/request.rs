@@ -41,8 +41,26 @@ pub(super) struct Head {
     mfa: Vec<String>,
     /// Parameters of an operation that takes no body.
     query: Vec<(String, String)>,
-    /// The body says that it is a form.
-    form: bool,
+    /// What the body says that it is.
+    body: Body,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Body {
+    Form,
+    Octets,
+    /// JSON, whatever it says: that is how Vault takes it.
+    Json,
+}
+
+impl Body {
+    fn of(headers: &HeaderMap) -> Self {
+        match media_type(headers) {
+            Some(kind) if kind.eq_ignore_ascii_case(FORM) => Self::Form,
+            Some(kind) if kind.eq_ignore_ascii_case(OCTETS) => Self::Octets,
+            Some(_) | None => Self::Json,
+        }
+    }
 }
 
 impl Head {
@@ -66,7 +84,7 @@ impl Head {
             wrap_ttl: wrap_ttl(&parts.headers)?,
             mfa: mfa(&parts.headers)?,
             query: query.pairs,
-            form: media_type(&parts.headers).is_some_and(|kind| kind.eq_ignore_ascii_case(FORM)),
+            body: Body::of(&parts.headers),
         })
     }
 
@@ -84,10 +102,12 @@ impl Head {
             if self.query.is_empty() { Params::None } else { Params::Pairs(self.query) }
         } else if text.is_empty() {
             Params::None
-        } else if self.form && !looks_like_json(text.as_ref()) {
-            Params::Pairs(pairs(text.as_ref())?)
         } else {
-            Params::Json(text)
+            match self.body {
+                Body::Form if !looks_like_json(text.as_ref()) => Params::Pairs(pairs(text.as_ref())?),
+                Body::Octets => Params::Octets(text, self.query),
+                Body::Form | Body::Json => Params::Json(text),
+            }
         };
         let Self { op, help, path, token, wrap_ttl, mfa, .. } = self;
         Ok(Request { id, op, help, path, token, params, wrap_ttl, mfa, remote, certificates: None })
@@ -227,6 +247,7 @@ static X_VAULT_MFA: HeaderName = HeaderName::from_static("x-vault-mfa");
 static X_VAULT_WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
 const BEARER: &str = "Bearer ";
 const FORM: &str = "application/x-www-form-urlencoded";
+const OCTETS: &str = "application/octet-stream";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 const TOKEN_BYTES_MAX: usize = 8192;
@@ -274,6 +295,7 @@ mod tests {
         match &request.params {
             Params::None => {}
             Params::Json(text) => shown += &format!(" json={}", String::from_utf8_lossy(text)),
+            Params::Octets(bytes, _) => shown += &format!(" bytes={}", String::from_utf8_lossy(bytes)),
             Params::Pairs(pairs) => pairs.iter().for_each(|(name, value)| shown += &format!(" {name}={value}")),
         }
         shown
@@ -385,6 +407,8 @@ mod tests {
             ("", "", "write a"),
             ("", "{}", "write a json={}"),
             ("Content-Type: nonsense", "[", "write a json=["),
+            ("Content-Type: application/octet-stream", "{}", "write a bytes={}"),
+            ("Content-Type: application/octet-stream", "", "write a"),
             (form, "a=1&b=x%20y+z&a=2&c=", "write a a=1 b=x y z a=2 c="),
             (other_form, "a=1", "write a a=1"),
             (form, " {\"a\": 5}", "write a json= {\"a\": 5}"),

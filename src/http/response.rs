@@ -63,7 +63,7 @@ fn on_the_wire(error: &Error) -> (StatusCode, Told) {
         Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Told::Plain),
         Error::TooSlow => (StatusCode::REQUEST_TIMEOUT, Told::Plain),
         Error::QuotaExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, Told::Plain),
-        Error::Unavailable(_) | Error::Sealed => (StatusCode::SERVICE_UNAVAILABLE, Told::Plain),
+        Error::Unavailable(_) | Error::Locked { .. } | Error::Sealed => (StatusCode::SERVICE_UNAVAILABLE, Told::Plain),
         Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Told::Logged),
     }
 }

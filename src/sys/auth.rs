@@ -80,7 +80,7 @@ impl Endpoint for EnableLogin {
         if active.mounts.at(&entry.path).is_some() {
             return Err(Error::invalid(format!("path is already in use at {path}")));
         }
-        active.mounts.enable(&active, &call.view()?, entry)?;
+        active.enable(&call.view()?, entry)?;
         Ok(Reply::nothing())
     }
 }

@@ -4,6 +4,7 @@ pub mod absent;
 pub mod auth;
 pub mod capabilities;
 pub mod counters;
+pub mod customer_keys;
 mod entry;
 pub mod explain;
 pub mod health;
@@ -15,6 +16,7 @@ pub mod mounts;
 pub mod password_policies;
 pub mod plugins;
 pub mod policies;
+pub mod protection;
 pub mod quotas;
 pub mod remount;
 pub mod specs;
@@ -40,6 +42,23 @@ const ROUTES: &[Route<Core>] = &[
     delete::<mounts::DisableMount>    ("mounts/{path..}"),
     read::<tune::ReadTune>            ("mounts/{path..}/tune").echoed(),
     write::<tune::TuneMount>          ("mounts/{path..}/tune"),
+    read::<protection::ReadProtection>    ("mounts/{path..}/protection").slow(),
+    write::<protection::ChangeProtection> ("mounts/{path..}/protection").slow(),
+    write::<protection::Pause>        ("mounts/{path..}/protection/pause").slow(),
+    write::<protection::Resume>       ("mounts/{path..}/protection/resume").slow(),
+    write::<protection::Cancel>       ("mounts/{path..}/protection/cancel").slow(),
+    list::<customer_keys::List>       ("customer-keys").sudo(),
+    read::<customer_keys::Read>       ("customer-keys/{name}").sudo().slow(),
+    write::<customer_keys::Upload>    ("customer-keys/{name}").sudo().slow(),
+    delete::<customer_keys::Delete>   ("customer-keys/{name}").sudo().slow(),
+    write::<customer_keys::WriteConfig> ("customer-keys/{name}/config").sudo(),
+    write::<customer_keys::Prove>     ("customer-keys/{name}/proof").sudo(),
+    write::<customer_keys::Revoke>    ("customer-keys/{name}/revoke").sudo().slow(),
+    write::<customer_keys::Restore>   ("customer-keys/{name}/restore").sudo().slow(),
+    read::<customer_keys::ReadWrappingKey> ("customer-keys/wrapping-key").slow(),
+    read::<customer_keys::ReadSigningKey>  ("customer-keys/signing-key"),
+    read::<customer_keys::ReadSettings>    ("config/customer-keys").sudo(),
+    write::<customer_keys::WriteSettings>  ("config/customer-keys").sudo(),
     write::<remount::Remount>         ("remount").sudo().echoed().slow(),
     read::<remount::RemountStatus>    ("remount/status/{migration_id}"),
     read::<auth::ListLogins>          ("auth").echoed(),

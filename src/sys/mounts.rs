@@ -74,7 +74,7 @@ impl Endpoint for EnableMount {
             return Err(Error::invalid(format!("mount type of {:?} is not mountable", entry.kind)));
         }
         let active = core.unsealed()?;
-        active.mounts.enable(&active, &call.view()?, entry)?;
+        active.enable(&call.view()?, entry)?;
         Ok(Reply::nothing())
     }
 }
@@ -175,7 +175,7 @@ impl Endpoint for DisableMount {
             return Ok(Reply::nothing());
         }
         refuse_protected("unmount", &path)?;
-        active.mounts.disable(&call.view()?, &path)?;
+        active.disable(&call.view()?, &path)?;
         Ok(Reply::nothing())
     }
 }

@@ -12,8 +12,8 @@ use super::role::Role;
 use super::secret_id::{Place, SecretId, refuse_wider};
 use crate::access::cidr;
 use crate::access::tokens::TokenRecord;
+use crate::api::credential::Credential;
 use crate::api::{Alias, Error, Grant, Reply, TokenParams};
-use crate::auth::credential::Credential;
 use crate::barrier::View;
 use crate::engine::{Call, Endpoint};
 

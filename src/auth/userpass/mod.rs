@@ -11,8 +11,8 @@ use crate::access::cidr;
 use crate::api::{Alias, Error, Grant, Reply, TokenParams};
 use crate::engine::{Call, Endpoint, Engine, Renewal, Route, delete, list, read, upsert, write};
 
-use super::credential::Credential;
 use super::params::same_policies;
+use crate::api::credential::Credential;
 use users::User;
 
 mod password;

@@ -12,7 +12,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::{Zeroize, ZeroizeOnDrop};
 
 use crate::api::Error;
-use crate::auth::credential::Credential;
+use crate::api::credential::Credential;
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
 

@@ -5,10 +5,10 @@ use serde::{Deserialize, Serialize};
 
 use super::Userpass;
 use super::password::HashedPassword;
+use crate::api::credential::Credential;
 use crate::api::fields::CommaList;
 use crate::api::route::Captures;
 use crate::api::{Error, Reply, TokenKind, TokenParams};
-use crate::auth::credential::Credential;
 use crate::auth::older::{Older, OlderFields};
 use crate::auth::params::{TokenFields, describe};
 use crate::auth::records;

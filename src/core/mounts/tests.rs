@@ -32,12 +32,12 @@ fn restarted(store: &Arc<Memory>) -> Arc<Core> {
 fn enable(core: &Core, path: &str) -> Result<(), Error> {
     let active = core.unsealed()?;
     let entry = MountEntry::new(path.to_owned(), "transit".to_owned(), Tune::default());
-    active.mounts.enable(&active, &active.platform.view(&Horizon::default()), entry)
+    active.enable(&active.platform.view(&Horizon::default()), entry)
 }
 
 fn disable(core: &Core, path: &str) {
     let active = core.unsealed().unwrap();
-    active.mounts.disable(&active.platform.view(&Horizon::default()), path).unwrap();
+    active.disable(&active.platform.view(&Horizon::default()), path).unwrap();
 }
 
 fn at(core: &Core, path: &str) -> Option<Arc<Mount>> {
@@ -137,7 +137,7 @@ fn an_unknown_type_is_not_mounted() {
     let before = keys_with(&store, "");
     let active = core.unsealed().unwrap();
     let entry = MountEntry::new("kv/".to_owned(), "nonesuch".to_owned(), Tune::default());
-    let error = active.mounts.enable(&active, &active.platform.view(&Horizon::default()), entry).unwrap_err();
+    let error = active.enable(&active.platform.view(&Horizon::default()), entry).unwrap_err();
     assert_eq!(error.to_string(), "plugin not found in the catalog: nonesuch");
     assert!(at(&core, "kv/").is_none());
     assert_eq!(keys_with(&store, ""), before);

@@ -2,15 +2,15 @@
 //! Does not know what is inside.
 
 use schemars::JsonSchema;
-use serde::{Deserialize, Serialize};
+use serde::Deserialize;
 use zeroize::Zeroizing;
 
-use super::{Transit, store};
+use super::Transit;
 use crate::api::{Error, Reply};
-use crate::barrier::{Stored, StoredBytes, View};
+use crate::barrier::View;
 use crate::crypto::hash::Hash;
 use crate::crypto::{key_transport, rsa};
-use crate::engine::{Call, Endpoint};
+use crate::engine::{Call, Endpoint, wrapping_key};
 use crate::entropy::Entropy;
 
 /// Shows the public key with which keys are wrapped that are to be imported.
@@ -21,33 +21,12 @@ impl Endpoint for ReadWrappingKey {
     type On = Transit;
 
     fn run(self, _: &Transit, call: &Call<'_>) -> Result<Reply, Error> {
-        let key = wrapping_key(&call.view()?)?;
+        let key = wrapping_key::of(&call.view()?)?;
         let pem = key_transport::public_pem(&key).map_err(Error::internal)?;
         Ok(Reply::object(|data| {
             data.set("public_key", pem);
         }))
     }
-}
-
-/// The wrapping key of the mount, which is made when it is first needed.
-fn wrapping_key(view: &View<'_>) -> Result<rsa::PrivateKey, Error> {
-    if let Some(key) = stored_key(view)? {
-        return Ok(key);
-    }
-    let key = key_transport::generate_wrapping_key().map_err(Error::internal)?;
-    let record = WrappingKey { key: StoredBytes(key.to_pkcs1().map_err(Error::internal)?) };
-    let mut change = view.change();
-    change.expect_absent(PATH).put(PATH, &record)?;
-    if store::committed(change)? {
-        return Ok(key);
-    }
-    // Another request was faster, and what it answered stands.
-    stored_key(view)?.ok_or_else(|| Error::internal("the wrapping key is there and is not"))
-}
-
-fn stored_key(view: &View<'_>) -> Result<Option<rsa::PrivateKey>, Error> {
-    let Some(found) = view.get::<WrappingKey>(PATH)? else { return Ok(None) };
-    rsa::PrivateKey::from_pkcs1(&found.value.key.0).map(Some).map_err(Error::internal)
 }
 
 /// The hash function of OAEP that a client names; the case does not matter. The error is its text.
@@ -57,7 +36,7 @@ pub(super) fn oaep_hash(name: &str) -> Result<Hash, String> {
 
 /// Unwraps a key that was wrapped with the wrapping key of the mount.
 pub(super) fn unwrap(view: &View<'_>, hash: Hash, wrapped: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
-    let key = key_transport::unwrap(&wrapping_key(view)?, hash, wrapped);
+    let key = key_transport::unwrap(&wrapping_key::of(view)?, hash, wrapped);
     key.map_err(|error| Error::bare(error.to_string()))
 }
 
@@ -66,24 +45,9 @@ pub(super) fn wrap(destination: &rsa::PublicKey, hash: Hash, key: &[u8]) -> Resu
     key_transport::wrap(destination, hash, key, &mut Entropy).map_err(|error| Error::bare(error.to_string()))
 }
 
-// === the stored form ===
-
-#[derive(Serialize, Deserialize)]
-struct WrappingKey {
-    /// PKCS#1, DER.
-    key: StoredBytes,
-}
-
-impl Stored for WrappingKey {
-    const VERSION: u8 = 1;
-}
-
-const PATH: &str = "wrapping-key";
-
 #[cfg(test)]
 mod tests {
     use std::sync::Arc;
-    use std::thread;
 
     use super::*;
     use crate::barrier::{Horizon, RootKey, Scope, Sealed};
@@ -99,7 +63,7 @@ mod tests {
     fn keys_arrive_or_are_refused_in_vaults_words() {
         let (scope, horizon) = (scope(), Horizon::default());
         let view = scope.view(&horizon);
-        let public = wrapping_key(&view).unwrap().public_key().unwrap();
+        let public = wrapping_key::of(&view).unwrap().public_key().unwrap();
         for name in ["SHA1", "sha224", "Sha256", "SHA384", "sha512"] {
             let hash = oaep_hash(name).unwrap();
             assert_eq!(*unwrap(&view, hash, &wrap(&public, hash, &[7; 99]).unwrap()).unwrap(), [7; 99], "{name}");
@@ -121,17 +85,5 @@ mod tests {
         check(&[7; 32], 24, "kwp: unwrap failed integrity check");
         let refused = unwrap(&view, Hash::Sha1, &wrap(&public, Hash::Sha2_256, &[7; 99]).unwrap()).unwrap_err();
         assert_eq!(refused.to_string(), "crypto/rsa: decryption error");
-    }
-
-    /// Whoever loses the race answers with the winner's key.
-    #[test]
-    fn the_first_wrapping_key_stays() {
-        let scope = scope();
-        let ask = || wrapping_key(&scope.view(&Horizon::default())).unwrap().to_pkcs1().unwrap();
-        let racing = thread::scope(|threads| {
-            let racers = [threads.spawn(ask), threads.spawn(ask)];
-            racers.map(|racer| racer.join().unwrap())
-        });
-        assert_eq!(racing, [ask(), ask()]);
     }
 }

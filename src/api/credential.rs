@@ -1,4 +1,4 @@
-//! What somebody proves himself with, as it was sent: a password, a secret ID. Does not know whose it is.
+//! What somebody proves himself with, as it was sent: a password, a secret ID, a key in base64. Does not know whose it is.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
@@ -7,10 +7,10 @@ use zeroize::Zeroizing;
 /// Wiped when dropped, and never shown.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(from = "String")]
-pub(super) struct Credential(#[schemars(with = "String")] Zeroizing<String>);
+pub struct Credential(#[schemars(with = "String")] Zeroizing<String>);
 
 impl Credential {
-    pub(super) fn expose(&self) -> &str {
+    pub fn expose(&self) -> &str {
         &self.0
     }
 }

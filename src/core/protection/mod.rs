@@ -1,0 +1,290 @@
+//! What protects each mount, and the orders to change that. Does not move records itself: `worker` does.
+
+use std::collections::HashMap;
+use std::sync::atomic::AtomicBool;
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+
+use uuid::Uuid;
+
+use super::Active;
+use super::customer_keys::record::id_of;
+use super::customer_keys::{CustomerKeys, not_at_hand};
+use super::mounts::{Mount, MountEntry, Mounts};
+use crate::api::Error;
+use crate::barrier::{Horizon, KeyVersion, Protector, Scope, View};
+use crate::clock::{Clock, Timestamp};
+
+pub mod record;
+pub mod status;
+mod worker;
+
+use record::{Guard, Migration, Mode, ProtectionRecord, Window};
+use worker::Worker;
+
+/// The protection of all mounts.
+pub struct Protections {
+    by_mount: RwLock<HashMap<Uuid, Arc<Mutex<Job>>>>,
+    worker: Mutex<Worker>,
+    stopped: AtomicBool,
+    clock: Clock,
+}
+
+/// The protection of one mount, and what only this process knows of its change.
+pub struct Job {
+    record: ProtectionRecord,
+    pace: worker::Pace,
+}
+
+/// A change that an administrator wants.
+pub struct Order {
+    pub to: Wanted,
+    pub mode: Mode,
+    pub window: Window,
+    pub rate_max: Option<u64>,
+    /// Takes the key although nobody has shown a backup of it.
+    pub skip_proof: bool,
+}
+
+pub enum Wanted {
+    Platform,
+    /// A customer's key by its name, of a version or of the latest.
+    Customer(String, Option<u32>),
+}
+
+impl Protections {
+    /// Reads what is stored, and forgets what is left of mounts that are gone.
+    pub(super) fn open(view: &View<'_>, mounts: &Mounts, clock: Clock) -> Result<Self, Error> {
+        let mut by_mount = HashMap::new();
+        let mut change = view.change();
+        for name in view.list(PREFIX, "", usize::MAX)? {
+            let path = format!("{PREFIX}{name}");
+            let mount = Uuid::try_parse(&name).ok().and_then(|uuid| mounts.by_uuid(uuid));
+            match (mount, view.get::<ProtectionRecord>(&path)?) {
+                (Some(mount), Some(found)) => drop(by_mount.insert(mount.entry.uuid, Job::new(found.value))),
+                _ => drop(change.delete(&path)),
+            }
+        }
+        if !change.is_empty() {
+            change.commit()?;
+        }
+        Ok(Self { by_mount: RwLock::new(by_mount), worker: Mutex::default(), stopped: AtomicBool::new(false), clock })
+    }
+
+    /// Since when a mount is protected as it is, as far as that is known.
+    pub(super) fn since(&self, mount: &Mount) -> Option<Timestamp> {
+        let job = self.known(mount.entry.uuid)?;
+        let record = &held(&job).record;
+        record.migration.as_ref().map_or(record.since, |migration| migration.started)
+    }
+
+    /// Forgets a mount that is removed.
+    pub(super) fn forget(&self, mount: Uuid) {
+        self.by_mount.write().unwrap_or_else(PoisonError::into_inner).remove(&mount);
+    }
+
+    fn known(&self, mount: Uuid) -> Option<Arc<Mutex<Job>>> {
+        self.by_mount.read().unwrap_or_else(PoisonError::into_inner).get(&mount).cloned()
+    }
+
+    /// The job of a mount; a mount that was never changed is what its newest term says.
+    fn job(&self, mount: &Mount) -> Arc<Mutex<Job>> {
+        if let Some(job) = self.known(mount.entry.uuid) {
+            return job;
+        }
+        let mut by_mount = self.by_mount.write().unwrap_or_else(PoisonError::into_inner);
+        let born = || Job::new(ProtectionRecord::new(guard_of(&mount.scope)));
+        by_mount.entry(mount.entry.uuid).or_insert_with(born).clone()
+    }
+}
+
+impl Job {
+    fn new(record: ProtectionRecord) -> Arc<Mutex<Self>> {
+        Arc::new(Mutex::new(Self { record, pace: worker::Pace::default() }))
+    }
+
+    /// The change that is under way.
+    fn migration(&mut self) -> Result<&mut Migration, Error> {
+        self.record.migration.as_mut().ok_or_else(|| Error::invalid("no change of protection is under way"))
+    }
+}
+
+impl Active {
+    /// Adds a mount, protected as new mounts are.
+    pub(crate) fn enable(&self, view: &View<'_>, entry: MountEntry) -> Result<(), Error> {
+        let guard = CustomerKeys::settings(view)?.default_protector(view)?;
+        self.with_protector(view, &guard, |protector| self.mounts.enable(self, view, entry, protector))
+    }
+
+    /// Removes the mount at a path, whatever protects it.
+    pub(crate) fn disable(&self, view: &View<'_>, path: &str) -> Result<(), Error> {
+        let mount = self.mounts.at(path);
+        self.mounts.disable(view, path)?;
+        mount.into_iter().for_each(|mount| self.protections.forget(mount.entry.uuid));
+        Ok(())
+    }
+
+    /// Orders a change of protection. What is there already is no change; another order for the same goal gives the one
+    /// that is under way another window and rate.
+    pub(crate) fn protect(
+        self: &Arc<Self>,
+        view: &View<'_>,
+        path: &str,
+        order: Order,
+        now: Timestamp,
+    ) -> Result<(), Error> {
+        let mount = self.protected_mount(path)?;
+        let to = self.wanted(view, &order)?;
+        let job = self.protections.job(&mount);
+        let mut job = held(&job);
+        if let Some(under_way) = &mut job.record.migration {
+            if under_way.to != to {
+                return Err(Error::invalid(UNDER_WAY));
+            }
+            (under_way.window, under_way.rate_max) = (order.window, order.rate_max);
+        } else if job.record.settled != to {
+            refuse_weak(&job.record.settled, &to, order.mode)?;
+            mount.refuse_locked()?;
+            let (window, rate_max) = (order.window, order.rate_max);
+            let mut migration = Migration { window, rate_max, ..Migration::new(to, order.mode, now) };
+            migration.progress.records_total = mount.scope.view(&Horizon::default()).count()?;
+            let (to, mode) = (&migration.to, order.mode.name());
+            let skip_proof = order.skip_proof;
+            tracing::warn!(mount = mount.entry.path, %to, mode, skip_proof, "a change of protection was ordered");
+            job.record.migration = Some(migration);
+            job.pace = worker::Pace::default();
+        }
+        self.write(view, &mount, &job.record)?;
+        drop(job);
+        self.drive();
+        Ok(())
+    }
+
+    /// Stops a change until `resume`.
+    pub(crate) fn pause(&self, view: &View<'_>, path: &str) -> Result<(), Error> {
+        self.change_migration(view, path, |migration| migration.paused = true)
+    }
+
+    pub(crate) fn resume(self: &Arc<Self>, view: &View<'_>, path: &str) -> Result<(), Error> {
+        self.change_migration(view, path, |migration| migration.paused = false)?;
+        self.drive();
+        Ok(())
+    }
+
+    /// Goes back to what the mount was protected by before.
+    pub(crate) fn cancel(self: &Arc<Self>, view: &View<'_>, path: &str, now: Timestamp) -> Result<(), Error> {
+        let mount = self.protected_mount(path)?;
+        let job = self.protections.job(&mount);
+        let mut job = held(&job);
+        let settled = job.record.settled.clone();
+        let migration = job.migration()?;
+        if migration.undoing {
+            return Err(Error::invalid("this change is being cancelled already"));
+        }
+        let untouched = mount.scope.terms().iter().all(|term| term.wrapped_by.as_ref() == settled.key());
+        if untouched {
+            job.record.migration = None;
+        } else {
+            mount.refuse_locked()?;
+            let (keeping, progress) = (migration.retiring.clone(), migration.progress);
+            let undo = Migration { undoing: true, keeping, ..Migration::new(settled, Mode::Reencrypt, now) };
+            *migration = Migration { rate_max: migration.rate_max, progress, ..undo };
+        }
+        tracing::warn!(mount = mount.entry.path, "a change of protection was cancelled");
+        self.write(view, &mount, &job.record)?;
+        drop(job);
+        self.drive();
+        Ok(())
+    }
+
+    /// Makes the protector that a guard names, and holds off revocations while `act` uses it.
+    pub(super) fn with_protector<T>(
+        &self,
+        view: &View<'_>,
+        guard: &Guard,
+        act: impl FnOnce(Protector) -> Result<T, Error>,
+    ) -> Result<T, Error> {
+        let Guard::Customer(key) = guard else { return act(Protector::Platform) };
+        self.customer_keys.with_wrapper(view, key, |wrapper| act(Protector::Customer(wrapper)))
+    }
+
+    fn change_migration(&self, view: &View<'_>, path: &str, edit: impl FnOnce(&mut Migration)) -> Result<(), Error> {
+        let mount = self.protected_mount(path)?;
+        let job = self.protections.job(&mount);
+        let mut job = held(&job);
+        edit(job.migration()?);
+        self.write(view, &mount, &job.record)
+    }
+
+    fn write(&self, view: &View<'_>, mount: &Mount, record: &ProtectionRecord) -> Result<(), Error> {
+        let mut change = view.change();
+        change.put(&path_of(mount), record)?;
+        change.commit()?;
+        Ok(())
+    }
+
+    /// The mount at a path, if its protection is its own.
+    fn protected_mount(&self, path: &str) -> Result<Arc<Mount>, Error> {
+        let path = format!("{}/", path.trim_matches('/'));
+        let mount = self.mounts.at(&path).ok_or_else(|| Error::invalid(format!("no matching mount at {path:?}")))?;
+        if Mounts::has_own_scope(&mount) {
+            return Ok(mount);
+        }
+        Err(Error::invalid(format!("{path:?} is a part of the platform, whose protection cannot be changed")))
+    }
+
+    /// What an order names, if it can be taken now.
+    fn wanted(&self, view: &View<'_>, order: &Order) -> Result<Guard, Error> {
+        let Wanted::Customer(name, version) = &order.to else { return Ok(Guard::Platform) };
+        let record = CustomerKeys::read(view, name)?;
+        let latest = record.latest().map_or(0, |(latest, _)| latest);
+        let id = id_of(name, version.unwrap_or(latest));
+        let version = CustomerKeys::version(view, &id)?;
+        if self.customer_keys.at_hand(view, &id)?.is_none() {
+            return Err(not_at_hand(&id));
+        }
+        if version.proved.is_none() && !order.skip_proof {
+            return Err(unproved(&id));
+        }
+        Ok(Guard::Customer(id))
+    }
+}
+
+fn refuse_weak(from: &Guard, to: &Guard, mode: Mode) -> Result<(), Error> {
+    match (mode, from, to) {
+        (Mode::Rewrap, Guard::Platform, _) | (Mode::Rewrap, _, Guard::Platform) => Err(Error::invalid(ONLY_ROTATION)),
+        (Mode::Rewrap, Guard::Customer(_), Guard::Customer(_)) | (Mode::Reencrypt, ..) => Ok(()),
+    }
+}
+
+fn unproved(id: &KeyVersion) -> Error {
+    let KeyVersion { name, version } = id;
+    Error::invalid(format!(
+        "nobody has shown a backup of version {version} of customer key {name:?}: without one, losing the key loses the \
+         mount. POST sys/customer-keys/{name}/proof gives a nonce; answer it with the base64 of HMAC-SHA-256 under the \
+         backed-up key (`coffer key prove`), or send \"skip_proof\": true"
+    ))
+}
+
+/// What protects a scope that is not being changed.
+fn guard_of(scope: &Scope) -> Guard {
+    let newest = scope.terms().pop().and_then(|term| term.wrapped_by);
+    newest.map_or(Guard::Platform, Guard::Customer)
+}
+
+fn held(job: &Mutex<Job>) -> MutexGuard<'_, Job> {
+    job.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+fn path_of(mount: &Mount) -> String {
+    record_path(mount.entry.uuid)
+}
+
+/// Where the protection of a mount is stored.
+pub(super) fn record_path(mount: Uuid) -> String {
+    format!("{PREFIX}{mount}")
+}
+
+const PREFIX: &str = "protection/";
+const UNDER_WAY: &str = "another change of protection is under way for this mount: wait for its end, or cancel it";
+const ONLY_ROTATION: &str = "mode \"rewrap\" leaves the data keys as they are, so it is only for rotation from one customer \
+                             key to another: use \"reencrypt\" here";

@@ -1,0 +1,94 @@
+//! The end of a key: for a drill, for good, and out of the books.
+
+use std::time::Duration;
+
+use schemars::JsonSchema;
+use serde::Deserialize;
+
+use crate::api::{Error, Reply};
+use crate::core::Core;
+use crate::core::customer_keys::revocation::Order;
+use crate::engine::{Call, Endpoint};
+use crate::sys::customer_keys::given;
+
+/// Takes a key out of force. When this returns, no request is served with it any more, and what it had opened is wiped.
+///
+/// The copy of a sealed key is erased: only who presents the same key brings its mounts back.
+#[derive(Deserialize, JsonSchema)]
+pub struct Revoke {
+    /// Name of the key.
+    name: String,
+    /// One version; all, if it is absent or 0.
+    #[serde(default)]
+    version: u32,
+    /// Tells what would break, and changes nothing.
+    #[serde(default)]
+    dry_run: bool,
+    /// A drill: after so many minutes the key is in force again by itself.
+    #[serde(default)]
+    minutes: u64,
+}
+
+impl Endpoint for Revoke {
+    type On = Core;
+
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let (active, view) = (core.unsealed()?, call.view()?);
+        let drill = match self.minutes {
+            0 => None,
+            minutes @ 1..=DRILL_MINUTES_MAX => Some(Duration::from_secs(60 * minutes)),
+            _ => return Err(Error::invalid(format!("minutes must be at most {DRILL_MINUTES_MAX}"))),
+        };
+        let order = Order { name: &self.name, version: given(self.version), drill };
+        if self.dry_run {
+            let (versions, mounts) = active.would_revoke(&view, &order)?;
+            let lineage = active.lineage(&self.name, &versions)?;
+            return Ok(Reply::object(|data| {
+                data.set("dry_run", true).set("name", &self.name).set("versions", &versions).set("mounts", mounts);
+                data.set("records", lineage.values().map(|version| version.records).sum::<u64>());
+            }));
+        }
+        let outcome = active.revoke(&view, &order, call.now)?;
+        Ok(Reply::object(|data| {
+            data.set("name", &self.name).set("versions", &outcome.versions).set("mounts", &outcome.mounts);
+            data.set("effective_us", outcome.effective_us).set("terms_wiped", outcome.terms_wiped);
+            data.set("mounts_busy", outcome.mounts_busy).set("drill_until", outcome.until);
+            data.set("receipt", &outcome.receipt.text).set("signature", &outcome.receipt.signature);
+        }))
+    }
+}
+
+/// Deletes a key, or one version of it, on which nothing hangs any more. The server signs that statement.
+#[derive(Deserialize, JsonSchema)]
+pub struct Delete {
+    /// Name of the key.
+    name: String,
+    /// One version; all, if it is absent or 0.
+    #[serde(default)]
+    version: u32,
+    /// Tells what would break, and changes nothing.
+    #[serde(default)]
+    dry_run: bool,
+}
+
+impl Endpoint for Delete {
+    type On = Core;
+
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let (active, view) = (core.unsealed()?, call.view()?);
+        if self.dry_run {
+            let (versions, mounts) = active.would_delete(&view, &self.name, given(self.version))?;
+            return Ok(Reply::object(|data| {
+                data.set("dry_run", true).set("name", &self.name).set("versions", versions).set("mounts", mounts);
+            }));
+        }
+        let (versions, receipt) = active.delete_key(&view, &self.name, given(self.version), call.now)?;
+        Ok(Reply::object(|data| {
+            data.set("name", &self.name).set("versions", versions).set("records", 0);
+            data.set("receipt", &receipt.text).set("signature", &receipt.signature);
+        }))
+    }
+}
+
+/// A week.
+const DRILL_MINUTES_MAX: u64 = 7 * 24 * 60;
