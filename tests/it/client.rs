@@ -234,6 +234,13 @@ impl Answer {
         assert_eq!((self.status, self.error().as_str()), (status, text));
     }
 
+    /// As `refused`, with a text that is returned.
+    #[track_caller]
+    pub(crate) fn refused_with(&self, status: u16) -> String {
+        assert_eq!(self.status, status, "{}", self.text());
+        self.error_if_any()
+    }
+
     /// As `refused`, with the text in Vault's wrapping.
     #[track_caller]
     pub(crate) fn refused_wrapped(&self, status: u16, text: &str) {

@@ -45,6 +45,7 @@ pub(crate) fn furnished() -> TestServer {
     server.post("auth/kubernetes/role/k", &role).expect(204);
     server.post("auth/cert/certs/k", &json!({"certificate": pem("ca")})).expect(204);
     server.post("auth/cert/crls/k", &json!({"crl": pem("crl")})).expect(204);
+    server.post("sys/customer-keys/k", &json!({"key": KEY})).expect(200);
     for path in ["cubbyhole/k", "cubbyhole/k/below", "kv/k", "kv/k/below"] {
         server.post(path, &json!({"a": "b"})).expect(204);
     }
@@ -63,6 +64,9 @@ pub(crate) fn sample(mount: &str, row: &Row) -> Request {
         "keys/{name}/trim" => json!({"min_available_version": 2}),
         "mounts/{path..}" => json!({"type": "transit"}),
         "mounts/{path..}/tune" => json!({"description": "changed"}),
+        "mounts/{path..}/protection" => json!({"protector": "platform"}),
+        "customer-keys/{name}" => json!({"key": OTHER_KEY}),
+        "customer-keys/{name}/restore" => json!({"key": KEY}),
         "config/keys" => json!({"disable_upsert": true}),
         "cache-config" => json!({"size": 10}),
         "data/{path..}" => json!({"data": {"c": "d"}}),
@@ -79,6 +83,10 @@ pub(crate) fn sample(mount: &str, row: &Row) -> Request {
         Op::Patch => request.header("Content-Type", "application/merge-patch+json").json(&body),
     }
 }
+
+/// Two customers' keys.
+const KEY: &str = "Lx5m0o1PYUmZ7uR2bVtKc3hQJ9wXyAaEfDgHsTnUeIo=";
+const OTHER_KEY: &str = "q8Vt2LxJ5mRk7ZpYwN3sBd9fHcG1uAoE4iTjXyQeKr0=";
 
 /// A part of a path that fits into a part of a pattern.
 fn filled(part: &str) -> &str {

@@ -5,6 +5,7 @@ mod by_hand;
 mod cli;
 mod client;
 mod cubbyhole;
+mod customer_keys;
 mod every_route;
 mod golden;
 mod http;
