@@ -10,4 +10,5 @@ pub mod params;
 pub mod token;
 pub mod userpass;
 
+use crate::api::credential;
 use crate::engine::records;

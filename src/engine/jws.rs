@@ -34,6 +34,8 @@ struct Header {
     alg: String,
     #[serde(default)]
     kid: String,
+    #[serde(default)]
+    typ: String,
     /// Names of extensions that must be understood. None is.
     crit: Option<serde_json::Value>,
 }
@@ -108,6 +110,11 @@ impl<'t> Jws<'t> {
     /// The name of the key that it says it is signed with; empty if it names none.
     pub fn key_id(&self) -> &str {
         &self.header.kid
+    }
+
+    /// What kind of token it says it is; empty if it says nothing.
+    pub fn kind(&self) -> &str {
+        &self.header.typ
     }
 
     /// What it claims, in JSON.

@@ -72,7 +72,7 @@ impl Engine for IdentityEngine {
         delete::<group_alias::DeleteAlias>      ("group-alias/id/{id}"),
         write::<lookup::LookUpEntity>           ("lookup/entity"),
         write::<lookup::LookUpGroup>            ("lookup/group"),
-    ], mfa::ROUTES, oidc::ROUTES];
+    ], mfa::ROUTES, oidc::ROUTES, oidc::provider::ROUTES];
 
     fn tick(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error> {
         self.oidc.tick(view, now)

@@ -49,6 +49,10 @@ pub(crate) fn furnished() -> TestServer {
         server.post(&format!("identity/oidc/key/{key}"), &json!({"algorithm": "EdDSA"})).expect(204);
     }
     server.post("identity/oidc/role/k", &json!({"key": "of-role"})).expect(204);
+    server.post("identity/oidc/client/k", &json!({"key": "of-role"})).expect(204);
+    for thing in ["assignment", "scope", "provider"] {
+        server.post(&format!("identity/oidc/{thing}/k"), &json!({})).expect(204);
+    }
     for path in ["cubbyhole/k", "cubbyhole/k/below", "kv/k", "kv/k/below"] {
         server.post(path, &json!({"a": "b"})).expect(204);
     }

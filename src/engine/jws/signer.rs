@@ -28,6 +28,8 @@ enum Private {
 struct Header<'a> {
     alg: &'a str,
     kid: &'a str,
+    #[serde(skip_serializing_if = "str::is_empty")]
+    typ: &'a str,
 }
 
 /// A new key for an algorithm, and its public half. One of RSA takes tenths of a second.
@@ -79,10 +81,10 @@ impl Signer {
         Ok(Self { algorithm, key })
     }
 
-    /// The token that says this payload, signed by the key that it calls `key_id`.
-    pub fn sign(&self, key_id: &str, payload: &[u8]) -> Result<String, Error> {
-        let header =
-            serde_json::to_vec(&Header { alg: self.algorithm.name(), kid: key_id }).map_err(Error::internal)?;
+    /// The token that says this payload, signed by the key that it calls `key_id`. An empty kind is not told.
+    pub fn sign(&self, key_id: &str, kind: &str, payload: &[u8]) -> Result<String, Error> {
+        let header = Header { alg: self.algorithm.name(), kid: key_id, typ: kind };
+        let header = serde_json::to_vec(&header).map_err(Error::internal)?;
         let signed = format!("{}.{}", base64::encode_url(&header), base64::encode_url(payload));
         let signature = self.signature(signed.as_bytes())?;
         Ok(format!("{signed}.{}", base64::encode_url(&signature)))

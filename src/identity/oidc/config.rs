@@ -23,7 +23,12 @@ impl Oidc {
     /// Who the tokens say that issued them: the URL below which the keys are.
     pub(super) fn issuer(&self, view: &View<'_>) -> Result<String, Error> {
         let set = config(view)?.issuer;
-        Ok(format!("{}/v1/identity/oidc", if set.is_empty() { &self.api_addr } else { &set }))
+        Ok(self.below(&set))
+    }
+
+    /// The URL of `identity/oidc` at an origin; at this server's if it is empty.
+    pub(super) fn below(&self, origin: &str) -> String {
+        format!("{}/v1/identity/oidc", if origin.is_empty() { &self.api_addr } else { origin })
     }
 }
 
@@ -60,19 +65,25 @@ impl Endpoint for WriteConfig {
 
     fn run(self, _: &IdentityEngine, call: &Call<'_>) -> Result<Reply, Error> {
         let Some(issuer) = self.issuer else { return Ok(Reply::nothing()) };
-        if !issuer.is_empty() && !is_origin(&issuer) {
-            return Err(Error::invalid(
-                "invalid issuer, which must include only a scheme, host, and optional port (e.g. https://example.com:8200)",
-            ));
-        }
+        check_origin(&issuer)?;
         let reply = if issuer.is_empty() { Reply::nothing() } else { Reply::nothing().warn(EXPLICIT) };
         records::edit(&call.view()?, PATH, |_| Ok(Config { issuer: issuer.clone() }))?;
         Ok(reply)
     }
 }
 
+/// Refuses an issuer that is more than an origin, or less.
+pub(super) fn check_origin(issuer: &str) -> Result<(), Error> {
+    if issuer.is_empty() || is_origin(issuer) {
+        return Ok(());
+    }
+    Err(Error::invalid(
+        "invalid issuer, which must include only a scheme, host, and optional port (e.g. https://example.com:8200)",
+    ))
+}
+
 /// Whether a URL is made of a scheme, a host and perhaps a port.
-pub(super) fn is_origin(url: &str) -> bool {
+fn is_origin(url: &str) -> bool {
     let scheme = |scheme: &str| url.split_at_checked(scheme.len()).filter(|(own, _)| own.eq_ignore_ascii_case(scheme));
     let Some((_, authority)) = scheme("https://").or_else(|| scheme("http://")) else { return false };
     let (host, port) = match authority.rsplit_once(':') {
@@ -88,7 +99,7 @@ pub(super) fn is_origin(url: &str) -> bool {
 const PATH: &str = "identity/oidc/config";
 const UNREACHABLE: &str = "Both \"issuer\" and Vault's \"api_addr\" are empty. The issuer claim in generated tokens will not \
                            be network reachable.";
-const EXPLICIT: &str = "If \"issuer\" is set explicitly, all tokens must be validated against that address, including those \
+pub(super) const EXPLICIT: &str = "If \"issuer\" is set explicitly, all tokens must be validated against that address, including those \
                         issued by secondary clusters. Setting issuer to \"\" will restore the default behavior of using the \
                         cluster's api_addr as the issuer.";
 

@@ -4,7 +4,8 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::named_key::{self, DEFAULT, KEYS_MAX};
-use super::role;
+use super::provider::client;
+use super::{refuse_used, role};
 use crate::api::fields::{CommaList, Ttl};
 use crate::api::route::Captures;
 use crate::api::{Error, Reply};
@@ -80,24 +81,38 @@ impl Endpoint for WriteKey {
             if let Some(ttl) = self.verification_ttl.0 {
                 key.verification_ttl_s = ttl.as_secs();
             }
-            if let Some(algorithm) = self.algorithm {
-                key.algorithm = algorithm;
+            if let Some(algorithm) = &self.algorithm {
+                key.algorithm.clone_from(algorithm);
             }
-            if let Some(ids) = self.allowed_client_ids {
-                key.allowed_client_ids = ids.0;
+            if let Some(ids) = &self.allowed_client_ids {
+                key.allowed_client_ids.clone_from(&ids.0);
             }
             key.check()?;
-            if role::all(&view)?.iter().any(|(_, role)| role.key == self.name && role.ttl_s > key.verification_ttl_s) {
-                return Err(Error::invalid(format!(
-                    "unable to update key {:?} because it is currently referenced by one or more roles with a token ttl \
-                     greater than {} seconds",
-                    self.name, key.verification_ttl_s
-                )));
-            }
+            self.refuse_short(&view, key.verification_ttl_s)?;
             key.settle(call.now)?;
             named_key::write(&view, &self.name, &key)?;
             Ok(Reply::nothing())
         })
+    }
+}
+
+impl WriteKey {
+    /// Refuses to verify tokens for less long than some of them are good.
+    fn refuse_short(&self, view: &View<'_>, ttl_s: u64) -> Result<(), Error> {
+        let refused = |users: &str| {
+            Err(Error::invalid(format!(
+                "unable to update key {:?} because it is currently referenced by one or more {users} greater than {ttl_s} \
+                 seconds",
+                self.name
+            )))
+        };
+        if role::all(view)?.iter().any(|(_, role)| role.key == self.name && role.ttl_s > ttl_s) {
+            return refused("roles with a token ttl");
+        }
+        if client::all(view)?.iter().any(|(_, client)| client.key == self.name && client.id_token_ttl_s > ttl_s) {
+            return refused("clients with an id_token_ttl");
+        }
+        Ok(())
     }
 }
 
@@ -124,14 +139,9 @@ impl Endpoint for DeleteKey {
         }
         on.oidc.change(|| {
             let roles = role::all(&view)?.into_iter().filter(|(_, role)| role.key == self.name);
-            let roles: Vec<String> = roles.map(|(name, _)| name).collect();
-            if !roles.is_empty() {
-                return Err(Error::invalid(format!(
-                    "unable to delete key {:?} because it is currently referenced by these roles: {}",
-                    self.name,
-                    roles.join(", ")
-                )));
-            }
+            refuse_used("key", &self.name, "roles", roles.map(|(name, _)| name))?;
+            let clients = client::all(&view)?.into_iter().filter(|(_, client)| client.key == self.name);
+            refuse_used("key", &self.name, "clients", clients.map(|(name, _)| name))?;
             records::delete(&view, &named_key::path(&self.name))
         })
     }

@@ -15,6 +15,7 @@ mod config;
 mod introspect;
 mod key;
 mod named_key;
+pub(super) mod provider;
 mod role;
 mod template;
 mod token;
@@ -46,11 +47,22 @@ pub struct Oidc {
     /// When a named key is to be looked at next, in seconds since 1970; `None`: at once. Held while keys and roles change, which speak of each
     /// other.
     due_s: Mutex<Option<i64>>,
+    codes: provider::Codes,
+}
+
+/// Refuses to delete what others name.
+fn refuse_used(noun: &str, name: &str, users: &str, used_by: impl Iterator<Item = String>) -> Result<(), Error> {
+    let names = used_by.collect::<Vec<_>>().join(", ");
+    if names.is_empty() {
+        return Ok(());
+    }
+    let text = format!("unable to delete {noun} {name:?} because it is currently referenced by these {users}: {names}");
+    Err(Error::invalid(text))
 }
 
 impl Oidc {
     pub fn new(api_addr: String) -> Self {
-        Self { api_addr, due_s: Mutex::default() }
+        Self { api_addr, due_s: Mutex::default(), codes: provider::Codes::default() }
     }
 
     /// Lets `work` change keys and roles, while nobody else does.

@@ -8,10 +8,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use crate::access::identity::new_id;
-use crate::api::Error;
+use crate::api::{Error, base64};
 use crate::barrier::{Change, Stored, StoredBytes, View};
 use crate::clock::Timestamp;
 use crate::crypto::containers::{PrivateKey, PublicKey};
+use crate::crypto::hash::Hash;
 use crate::engine::jws::{self, Algorithm, Jwk, Signer};
 use crate::engine::records;
 use crate::entropy::Entropy;
@@ -149,14 +150,26 @@ impl NamedKey {
         self.allowed_client_ids.iter().any(|id| id == "*" || id == client_id)
     }
 
-    /// The token that makes these claims.
-    pub(super) fn sign(&self, claims: &Map<String, Value>) -> Result<String, Error> {
+    /// The token of a kind that makes these claims; an empty kind is not told.
+    pub(super) fn sign(&self, kind: &str, claims: &Map<String, Value>) -> Result<String, Error> {
         let key = self.ring.iter().find(|key| key.duty == Duty::Signing);
         let key = key.ok_or_else(|| Error::internal("a named key has no key that signs"))?;
         let private = PrivateKey::from_pkcs8(&key.private.0).map_err(Error::internal)?;
         let algorithm = Algorithm::of(&key.algorithm).ok_or_else(|| Error::internal("an unknown algorithm"))?;
         let payload = serde_json::to_vec(claims).map_err(Error::internal)?;
-        Signer::new(algorithm, &private)?.sign(&key.id, &payload)
+        Signer::new(algorithm, &private)?.sign(&key.id, kind, &payload)
+    }
+
+    /// The left half of a text's digest, as the claims `at_hash` and `c_hash` have it (`OpenID` Connect Core 1.0, section
+    /// 3.1.3.6).
+    pub(super) fn half_digest(&self, text: &str) -> String {
+        let key = self.ring.iter().find(|key| key.duty == Duty::Signing);
+        let hash = match key.and_then(|key| Algorithm::of(&key.algorithm)) {
+            Some(Algorithm::RsaPkcs1(hash) | Algorithm::RsaPss(hash) | Algorithm::Ecdsa(_, hash)) => hash,
+            Some(Algorithm::EdDsa) | None => Hash::Sha2_512,
+        };
+        let digest = hash.digest(text.as_bytes());
+        base64::encode_url(digest.split_at(digest.len() / 2).0)
     }
 
     /// The keys that tokens may be verified with, now or soon.
@@ -207,9 +220,14 @@ pub(super) fn find(view: &View<'_>, name: &str) -> Result<Option<NamedKey>, Erro
 
 /// The names of all keys.
 pub(super) fn names(view: &View<'_>) -> Result<Vec<String>, Error> {
-    let mut names = view.list(PREFIX, "", KEYS_MAX + 1)?;
-    if let Err(place) = names.binary_search_by(|name| name.as_str().cmp(DEFAULT)) {
-        names.insert(place, DEFAULT.to_owned());
+    names_with(view, PREFIX, KEYS_MAX, DEFAULT)
+}
+
+/// The names below a prefix, and that of the thing which is there without having been made.
+pub(super) fn names_with(view: &View<'_>, prefix: &str, max: usize, usual: &str) -> Result<Vec<String>, Error> {
+    let mut names = view.list(prefix, "", max + 1)?;
+    if let Err(place) = names.binary_search_by(|name| name.as_str().cmp(usual)) {
+        names.insert(place, usual.to_owned());
     }
     Ok(names)
 }

@@ -48,7 +48,7 @@ impl Endpoint for GenerateToken {
             ("namespace".to_owned(), "root".into()),
             ("sub".to_owned(), person.entity.id.into()),
         ]);
-        let token = key.sign(&claims)?;
+        let token = key.sign("", &claims)?;
         Ok(Reply::object(|data| {
             data.set("client_id", role.client_id).set("token", token).set("ttl", role.ttl_s);
         }))

@@ -9,6 +9,7 @@ mod entities;
 mod groups;
 mod mfa;
 mod oidc;
+mod provider;
 mod templates;
 
 /// A server where people log in at `auth/userpass`, all with the password `pw`.
