@@ -10,5 +10,4 @@ pub mod params;
 pub mod token;
 pub mod userpass;
 
-use crate::api::credential;
 use crate::engine::records;
