@@ -19,7 +19,9 @@ use crate::barrier::View;
 use crate::clock::Timestamp;
 
 pub mod hash;
+pub mod jws;
 pub mod random;
+pub mod records;
 pub mod wrapping_key;
 
 /// A request that knows how to run itself. Its documentation is the endpoint's, its fields are the parameters.

@@ -18,4 +18,4 @@ pub mod weak;
 pub use error::Error;
 pub use grant::{Alias, Grant, TokenKind, TokenParams};
 pub use reply::{Data, Login, Reply, WrapInfo};
-pub use request::{Op, Params, Request, RequestId, Token};
+pub use request::{Basic, Op, Params, Request, RequestId, Token};

@@ -15,6 +15,8 @@ pub struct Reply {
     /// A status other than the usual one: failing batches and `sys/health` have one.
     pub status: Option<u16>,
     pub warnings: Vec<String>,
+    /// How the client may show who it is, with a status that says that it has not (RFC 9110 section 11.6.1).
+    pub challenge: Option<String>,
     /// For how long the data are said to be good; 0: nothing is said.
     pub lease_duration_s: u64,
     /// Boxed, for few answers have one.
@@ -111,6 +113,11 @@ impl Reply {
 
     pub fn lease(mut self, lease_duration_s: u64) -> Self {
         self.lease_duration_s = lease_duration_s;
+        self
+    }
+
+    pub fn challenge(mut self, challenge: impl Into<String>) -> Self {
+        self.challenge = Some(challenge.into());
         self
     }
 

@@ -51,6 +51,7 @@ pub struct Request {
     /// Decoded path below `/v1/`; that of a folder ends in `/`.
     pub path: String,
     pub token: Option<Token>,
+    pub basic: Option<Basic>,
     pub params: Params,
     /// Asks for the answer in a response-wrapping token.
     pub wrap_ttl: Option<Duration>,
@@ -70,6 +71,7 @@ impl Request {
             help: false,
             path: path.into(),
             token: None,
+            basic: None,
             params: Params::None,
             wrap_ttl: None,
             mfa: Vec::new(),
@@ -77,6 +79,12 @@ impl Request {
             certificates: None,
         }
     }
+}
+
+/// Who sends a request, and the proof of it, by basic authentication (RFC 7617).
+pub struct Basic {
+    pub user: String,
+    pub password: Zeroizing<String>,
 }
 
 /// Identifies one request in its answer, in logs and in the audit trail.

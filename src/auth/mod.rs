@@ -7,6 +7,7 @@ pub mod jwt;
 pub mod kubernetes;
 mod older;
 pub mod params;
-mod records;
 pub mod token;
 pub mod userpass;
+
+use crate::engine::records;

@@ -55,14 +55,16 @@ pub(super) fn run(args: Args) -> Result<(), String> {
     runtime.block_on(async {
         let address = args.dev_listen_address.or_else(|| variable("DEV_LISTEN_ADDRESS"));
         let listener = bind(address.as_deref().unwrap_or(ADDRESS_DEFAULT)).await?;
+        let address = listener.local_addr().map_err(|error| error.to_string())?;
+        let api_addr = variable("API_ADDR").unwrap_or_else(|| format!("http://{address}"));
         let (store, settings) = open_store(args.dev_data_dir.as_deref(), args.dev_storage)?;
+        let settings = Settings { api_addr, ..settings };
         let core = Core::new(Sealed::new(store), settings, Clock::System);
         let wanted = args.dev_root_token_id.or_else(|| variable("DEV_ROOT_TOKEN_ID")).filter(|token| !token.is_empty());
         let opened = dev::open(&core, args.dev_data_dir.as_deref(), wanted.as_deref())?;
         if !args.dev_no_store_token {
             dev::store_token(&opened.root_token);
         }
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
         print_line(&dev::banner(address, &opened, args.dev_data_dir.as_deref()));
         tokio::task::spawn_blocking({
             let core = Arc::downgrade(&core);

@@ -13,7 +13,7 @@ use crate::api::Error;
 use crate::auth::token::{TokenAuth, Ttls};
 use crate::barrier::View;
 use crate::engine::{Backend, Engine, Route, Rows, Served};
-use crate::identity::IdentityEngine;
+use crate::identity::{IdentityEngine, Oidc};
 use crate::secrets::cubbyhole::Cubbyhole;
 
 /// What the engines of these mounts work with.
@@ -69,7 +69,10 @@ impl Fixed {
                     served(TokenAuth { tokens: self.tokens.clone(), ttls: Ttls { default, max } })
                 }
                 "cubbyhole" => served(Cubbyhole),
-                "identity" => served(IdentityEngine { tokens: self.tokens.clone() }),
+                "identity" => {
+                    let oidc = Oidc::new(self.settings.api_addr.clone());
+                    served(IdentityEngine { tokens: self.tokens.clone(), oidc })
+                }
                 _ => served(Nothing),
             },
         ))

@@ -70,6 +70,8 @@ impl Drop for Core {
 pub struct Settings {
     /// What `sys/seal-status` says about storage.
     pub storage_type: &'static str,
+    /// The URL at which clients reach this server: the issuer of identity tokens. Empty if nobody said.
+    pub api_addr: String,
     pub default_lease_ttl: Duration,
     pub max_lease_ttl: Duration,
     /// Bound of the transit key cache.
@@ -84,6 +86,7 @@ impl Default for Settings {
     fn default() -> Self {
         Self {
             storage_type: "inmem",
+            api_addr: String::new(),
             default_lease_ttl: LEASE_TTL_DEFAULT,
             max_lease_ttl: LEASE_TTL_DEFAULT,
             key_cache_bytes_max: KEY_CACHE_BYTES_MAX,
@@ -225,7 +228,7 @@ impl Core {
         };
         let caller = match &found {
             Ok(Target { row: Row { access: Access::Open, .. }, .. }) => None,
-            Err(Error::UnknownMethod) => return Err(Error::UnknownMethod),
+            Err(Error::UnknownMethod) if !request.help => return Err(Error::UnknownMethod),
             Ok(_) | Err(_) => Some(active.identify(request, horizon, now)?),
         };
         // Before the request counts as a use of its token.

@@ -7,11 +7,12 @@ use std::time::Duration;
 use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
+use zeroize::Zeroizing;
 
 use super::path::below_v1;
 use crate::api::fields::Ttl;
 use crate::api::weak::go_bool;
-use crate::api::{Error, Op, Params, Request, RequestId, Token};
+use crate::api::{Basic, Error, Op, Params, Request, RequestId, Token, base64};
 use crate::crypto::wiped::Wiped;
 
 /// Why there is nothing that the core could run.
@@ -37,6 +38,7 @@ pub(super) struct Head {
     help: bool,
     path: String,
     token: Option<Token>,
+    basic: Option<Basic>,
     wrap_ttl: Option<Duration>,
     mfa: Vec<String>,
     /// Parameters of an operation that takes no body.
@@ -81,6 +83,7 @@ impl Head {
             help: query.help || parts.method.as_str() == "HELP",
             path,
             token: token(&parts.headers)?,
+            basic: basic(&parts.headers),
             wrap_ttl: wrap_ttl(&parts.headers)?,
             mfa: mfa(&parts.headers)?,
             query: query.pairs,
@@ -109,8 +112,8 @@ impl Head {
                 Body::Form | Body::Json => Params::Json(text),
             }
         };
-        let Self { op, help, path, token, wrap_ttl, mfa, .. } = self;
-        Ok(Request { id, op, help, path, token, params, wrap_ttl, mfa, remote, certificates: None })
+        let Self { op, help, path, token, basic, wrap_ttl, mfa, .. } = self;
+        Ok(Request { id, op, help, path, token, basic, params, wrap_ttl, mfa, remote, certificates: None })
     }
 }
 
@@ -207,6 +210,14 @@ fn token(headers: &HeaderMap) -> Result<Option<Token>, Refusal> {
     Ok(Some(Token::new(token)).filter(|_| !token.is_empty()))
 }
 
+/// What is no basic authentication is somebody else's.
+fn basic(headers: &HeaderMap) -> Option<Basic> {
+    let encoded = headers.get(AUTHORIZATION)?.to_str().ok()?.strip_prefix(BASIC)?;
+    let decoded = base64::decode(encoded.trim()).ok().filter(|decoded| decoded.len() <= TOKEN_BYTES_MAX)?;
+    let (user, password) = std::str::from_utf8(&decoded).ok()?.split_once(':')?;
+    Some(Basic { user: user.to_owned(), password: Zeroizing::new(password.to_owned()) })
+}
+
 fn wrap_ttl(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
     let Some(value) = headers.get(&X_VAULT_WRAP_TTL) else { return Ok(None) };
     let refused = |why: &str| Error::invalid(format!("error parsing X-Vault-Wrap-TTL header: {why}"));
@@ -245,6 +256,7 @@ fn text(value: &HeaderValue) -> Result<&str, Error> {
 static X_VAULT_TOKEN: HeaderName = HeaderName::from_static("x-vault-token");
 static X_VAULT_MFA: HeaderName = HeaderName::from_static("x-vault-mfa");
 static X_VAULT_WRAP_TTL: HeaderName = HeaderName::from_static("x-vault-wrap-ttl");
+const BASIC: &str = "Basic ";
 const BEARER: &str = "Bearer ";
 const FORM: &str = "application/x-www-form-urlencoded";
 const OCTETS: &str = "application/octet-stream";

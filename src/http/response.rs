@@ -6,6 +6,7 @@ use std::sync::LazyLock;
 
 use hyper::header::{
     CACHE_CONTROL, CONTENT_TYPE, HeaderMap, HeaderValue, LOCATION, RETRY_AFTER, STRICT_TRANSPORT_SECURITY,
+    WWW_AUTHENTICATE,
 };
 use hyper::{Response, StatusCode};
 
@@ -121,7 +122,8 @@ fn moved(to: &str) -> Response<Payload> {
 
 // === replies ===
 
-fn reply_of(reply: Reply, manner: Manner, id: RequestId) -> Response<Payload> {
+fn reply_of(mut reply: Reply, manner: Manner, id: RequestId) -> Response<Payload> {
+    let challenge = reply.challenge.take().and_then(|challenge| HeaderValue::from_str(&challenge).ok());
     let silent = reply.is_silent();
     let usual = if silent { StatusCode::NO_CONTENT } else { StatusCode::OK };
     let status = reply.status.map_or(usual, |status| StatusCode::from_u16(status).unwrap_or(usual));
@@ -133,7 +135,11 @@ fn reply_of(reply: Reply, manner: Manner, id: RequestId) -> Response<Payload> {
         (Shape::Bare, data) => Payload::whole(data_text(data)),
         (Shape::Enveloped | Shape::Echoed, data) => envelope(Reply { data, ..reply }, manner, id),
     };
-    response(status, payload)
+    let mut response = response(status, payload);
+    if let Some(challenge) = challenge {
+        response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
+    }
+    response
 }
 
 /// Vault's envelope around `data`. Long data are not copied into it.

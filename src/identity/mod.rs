@@ -1,4 +1,4 @@
-//! `identity`: the endpoints of entities, groups and second factors, which every server has.
+//! `identity`: the endpoints of entities, groups, second factors and identity tokens, which every server has.
 //!
 //! Knows what clients send and how they are answered; what changes and how is the business of `access::identity` and
 //! `access::mfa`.
@@ -9,6 +9,7 @@ use std::sync::Arc;
 use crate::access::{Identity, Tokens};
 use crate::api::json::Object;
 use crate::api::{Error, Reply};
+use crate::barrier::View;
 use crate::clock::Timestamp;
 use crate::engine::{Call, Engine, KnownMount, Route, delete, list, read, write};
 
@@ -20,10 +21,14 @@ mod listing;
 mod lookup;
 mod mfa;
 mod mfa_enforcement;
+mod oidc;
+
+pub use oidc::Oidc;
 
 /// The engine at `identity/`. Its part of storage is the platform's.
 pub struct IdentityEngine {
     pub tokens: Arc<Tokens>,
+    pub oidc: Oidc,
 }
 
 impl IdentityEngine {
@@ -67,7 +72,11 @@ impl Engine for IdentityEngine {
         delete::<group_alias::DeleteAlias>      ("group-alias/id/{id}"),
         write::<lookup::LookUpEntity>           ("lookup/entity"),
         write::<lookup::LookUpGroup>            ("lookup/group"),
-    ], mfa::ROUTES];
+    ], mfa::ROUTES, oidc::ROUTES, oidc::provider::ROUTES];
+
+    fn tick(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error> {
+        self.oidc.tick(view, now)
+    }
 }
 
 /// The mounts that an answer may name, by their accessors.

@@ -46,6 +46,14 @@ pub(crate) fn furnished() -> TestServer {
     server.post("auth/cert/certs/k", &json!({"certificate": pem("ca")})).expect(204);
     server.post("auth/cert/crls/k", &json!({"crl": pem("crl")})).expect(204);
     server.post("sys/customer-keys/k", &json!({"key": KEY})).expect(200);
+    for key in ["k", "of-role"] {
+        server.post(&format!("identity/oidc/key/{key}"), &json!({"algorithm": "EdDSA"})).expect(204);
+    }
+    server.post("identity/oidc/role/k", &json!({"key": "of-role"})).expect(204);
+    server.post("identity/oidc/client/k", &json!({"key": "of-role"})).expect(204);
+    for thing in ["assignment", "scope", "provider"] {
+        server.post(&format!("identity/oidc/{thing}/k"), &json!({})).expect(204);
+    }
     for path in ["cubbyhole/k", "cubbyhole/k/below", "kv/k", "kv/k/below"] {
         server.post(path, &json!({"a": "b"})).expect(204);
     }
@@ -125,7 +133,7 @@ fn root_is_admitted_to_every_row() {
 }
 
 /// Rows that ask for a response-wrapping token, or for a proof of another kind, see to it themselves.
-const OTHERWISE_PROVEN: [&str; 4] = ["wrapping/", "login", "mfa/", "oidc/"];
+const OTHERWISE_PROVEN: [&str; 5] = ["wrapping/", "login", "mfa/", "oidc/auth_url", "oidc/callback"];
 
 #[test]
 fn open_rows_need_no_token() {

@@ -122,7 +122,7 @@ fn place(path: &str) -> usize {
 }
 
 /// A new identifier.
-pub(super) fn new_id() -> String {
+pub fn new_id() -> String {
     let mut bytes = [0; 16];
     Entropy.fill(&mut bytes);
     uuid::Builder::from_random_bytes(bytes).into_uuid().to_string()

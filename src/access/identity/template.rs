@@ -1,4 +1,4 @@
-//! What a part in double braces in the path of a rule stands for. Knows nothing of rules.
+//! What a part in double braces stands for, in the path of a rule and elsewhere. Knows nothing of rules.
 
 use std::collections::BTreeMap;
 
@@ -6,15 +6,19 @@ use super::Person;
 use super::records::Alias;
 
 impl Person {
-    /// The value of a parameter such as `identity.entity.name`. `None` if there is none, or if it could make the rule be
+    /// The value of a parameter such as `identity.entity.name`. `None` if there is none, or if it could make a rule be
     /// about more than one part of a path.
     pub fn value(&self, parameter: &str) -> Option<&str> {
+        self.any_value(parameter).filter(|value| is_harmless(value))
+    }
+
+    /// As `value`, whatever it is.
+    pub fn any_value(&self, parameter: &str) -> Option<&str> {
         let identity = parameter.trim().strip_prefix("identity.")?;
-        let found = match identity.strip_prefix("entity.") {
+        match identity.strip_prefix("entity.") {
             Some(parameter) => self.value_of_entity(parameter),
             None => self.value_of_group(identity.strip_prefix("groups.")?),
-        };
-        found.filter(|value| is_harmless(value))
+        }
     }
 
     fn value_of_entity(&self, parameter: &str) -> Option<&str> {

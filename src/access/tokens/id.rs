@@ -63,7 +63,7 @@ pub fn new_accessor() -> String {
 }
 
 /// Letters and digits with about 5.95 bits of entropy each. Bytes that would favour some of them are skipped.
-fn random_word(len: usize) -> Zeroizing<String> {
+pub fn random_word(len: usize) -> Zeroizing<String> {
     let mut word = Zeroizing::new(String::with_capacity(len));
     let mut bytes = Zeroizing::new([0; 32]);
     while word.len() < len {

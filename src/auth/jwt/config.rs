@@ -5,11 +5,11 @@ use serde::{Deserialize, Serialize};
 use serde_json::{Map, Value};
 
 use super::Jwt;
-use super::jws::{ALGORITHMS, Key};
 use crate::api::fields::{CommaList, JsonMap};
 use crate::api::{Error, Reply};
 use crate::auth::records;
 use crate::barrier::{Stored, View};
+use crate::engine::jws::{Algorithm, Key};
 use crate::engine::{Call, Endpoint};
 use crate::outbound;
 
@@ -172,7 +172,7 @@ impl WriteConfig {
 
 impl Config {
     fn check_choices(&self) -> Result<(), Error> {
-        if let Some(unknown) = self.jwt_supported_algs.iter().find(|name| !ALGORITHMS.contains(&name.as_str())) {
+        if let Some(unknown) = self.jwt_supported_algs.iter().find(|name| Algorithm::of(name).is_none()) {
             return Err(Error::invalid(format!("Invalid supported algorithm: {unknown}")));
         }
         let types = &self.oidc_response_types;

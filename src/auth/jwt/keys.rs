@@ -9,9 +9,9 @@ use std::time::Duration;
 use serde::Deserialize;
 
 use super::config::Config;
-use super::jws::{Jws, Key, NamedKey, parse_set};
 use crate::api::Error;
 use crate::clock::Timestamp;
+use crate::engine::jws::{Jws, Key, NamedKey, parse_set};
 use crate::outbound::{self, Outbound, Outgoing};
 
 /// Where one mount's keys come from.

@@ -6,11 +6,11 @@ use serde::Deserialize;
 use super::Jwt;
 use super::claims::{Claims, Expected};
 use super::config::{self, Config};
-use super::jws::Jws;
 use super::keys::Failure;
 use super::role::{self, Role};
 use crate::access::cidr;
 use crate::api::{Alias, Error, Grant, Reply};
+use crate::engine::jws::Jws;
 use crate::engine::{Call, Endpoint};
 
 /// Logs in with a signed token.

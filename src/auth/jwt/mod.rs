@@ -1,7 +1,7 @@
 //! Logins with tokens that others sign: JWTs, verified by keys that are configured or fetched (types `jwt` and `oidc`).
 //!
-//! `jws` verifies signatures, `claims` says whether a token claims what a role demands, `keys` gets the keys, `role` and
-//! `config` are what an admin sets, and `login` puts them together. Knows no provider in particular.
+//! `claims` says whether a token claims what a role demands, `keys` gets the keys, `role` and `config` are what an admin
+//! sets, and `login` puts them together. Knows no provider in particular.
 
 use crate::api::{Error, TokenParams};
 use crate::engine::{Engine, Renewal, Route, delete, list, read, upsert, write};
@@ -10,7 +10,6 @@ use keys::KeySource;
 
 pub(in crate::auth) mod claims;
 mod config;
-pub(in crate::auth) mod jws;
 mod keys;
 mod login;
 mod redirect;

@@ -9,9 +9,9 @@ use zeroize::Zeroizing;
 use super::Kubernetes;
 use crate::api::fields::CommaList;
 use crate::api::{Error, Reply};
-use crate::auth::jwt::jws::{Jws, Key};
 use crate::auth::records;
 use crate::barrier::{Stored, View};
+use crate::engine::jws::{Jws, Key};
 use crate::engine::{Call, Endpoint};
 
 /// What an admin set.

@@ -13,7 +13,7 @@ use super::role::{self, Role};
 use crate::access::cidr;
 use crate::api::{Alias, Error, Grant, Reply};
 use crate::auth::jwt::claims::{Claims, Expected};
-use crate::auth::jwt::jws::Jws;
+use crate::engine::jws::Jws;
 use crate::engine::{Call, Endpoint};
 use crate::outbound;
 

@@ -8,6 +8,8 @@ use crate::server::TestServer;
 mod entities;
 mod groups;
 mod mfa;
+mod oidc;
+mod provider;
 mod templates;
 
 /// A server where people log in at `auth/userpass`, all with the password `pw`.

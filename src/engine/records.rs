@@ -1,4 +1,4 @@
-//! What login methods keep: one record a role, changed by whoever comes first, tried again by the other.
+//! What engines keep by name: one record a thing, changed by whoever comes first, tried again by the other.
 //!
 //! Knows nothing of what the records say.
 
@@ -6,12 +6,12 @@ use crate::api::{Error, Reply};
 use crate::barrier::{self, Stored, View};
 
 /// The record at a path.
-pub(super) fn find<T: Stored>(view: &View<'_>, path: &str) -> Result<Option<T>, Error> {
+pub fn find<T: Stored>(view: &View<'_>, path: &str) -> Result<Option<T>, Error> {
     Ok(view.get(path)?.map(|found| found.value))
 }
 
 /// Makes or changes the record at a path, as one commit on what `edit` was given: `None` if there is nothing yet.
-pub(super) fn edit<T: Stored>(
+pub fn edit<T: Stored>(
     view: &View<'_>,
     path: &str,
     mut edit: impl FnMut(Option<T>) -> Result<T, Error>,
@@ -34,7 +34,7 @@ pub(super) fn edit<T: Stored>(
     Err(Error::Unavailable("too many changes at one time; try again".into()))
 }
 
-pub(super) fn delete(view: &View<'_>, path: &str) -> Result<Reply, Error> {
+pub fn delete(view: &View<'_>, path: &str) -> Result<Reply, Error> {
     let mut change = view.change();
     change.delete(path);
     change.commit()?;
@@ -42,7 +42,7 @@ pub(super) fn delete(view: &View<'_>, path: &str) -> Result<Reply, Error> {
 }
 
 /// The names below a prefix, as an answer.
-pub(super) fn list(view: &View<'_>, prefix: &str) -> Result<Reply, Error> {
+pub fn list(view: &View<'_>, prefix: &str) -> Result<Reply, Error> {
     let names = view.list(prefix, "", LISTED_MAX)?;
     if names.is_empty() {
         return Err(Error::NotFound);
