@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
+use super::output::Failure;
 use super::variable;
 use crate::crypto::secret::Secret;
 
@@ -37,19 +38,20 @@ impl Client {
     }
 
     /// The `data` of the answer to a read.
-    pub(super) fn read(&self, path: &str) -> Result<Value, String> {
+    pub(super) fn read(&self, path: &str) -> Result<Value, Failure> {
         let answer = self.runtime.block_on(self.send(Method::GET, path, Vec::new()))?;
         Ok(answer.get("data").cloned().unwrap_or_default())
     }
 
     /// Writes an object.
-    pub(super) fn write(&self, path: &str, body: &Value) -> Result<(), String> {
+    pub(super) fn write(&self, path: &str, body: &Value) -> Result<(), Failure> {
         self.runtime.block_on(self.send(Method::POST, path, body.to_string().into_bytes())).map(drop)
     }
 
-    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, String> {
+    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, Failure> {
         let authority = &self.authority;
-        let unreachable = |error: &dyn std::fmt::Display| format!("cannot reach http://{authority}: {error}");
+        let unreachable =
+            |error: &dyn std::fmt::Display| Failure::refused(format!("cannot reach http://{authority}: {error}"));
         let stream = TcpStream::connect(authority).await.map_err(|error| unreachable(&error))?;
         let (mut sender, connection) =
             http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
@@ -66,7 +68,7 @@ impl Client {
         let body = body.map_err(|error| unreachable(&error))?.to_bytes();
         connection.abort();
         let answer = if body.is_empty() { json!({}) } else { serde_json::from_slice(&body).unwrap_or_default() };
-        if status.is_success() { Ok(answer) } else { Err(refusal(status, path, &answer)) }
+        if status.is_success() { Ok(answer) } else { Err(Failure::refused(refusal(status, path, &answer))) }
     }
 }
 

@@ -1,5 +1,7 @@
 //! The commands that work on a running server, as their users type them.
 
+mod key;
+
 use std::fs;
 use std::process::{Command, Output};
 
