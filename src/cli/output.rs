@@ -105,11 +105,14 @@ fn table(facts: &Value) -> String {
     lines.collect::<Vec<_>>().join("\n")
 }
 
-fn cell(value: &Value) -> String {
+pub(super) fn cell(value: &Value) -> String {
     match value {
         Value::Null => "n/a".to_owned(),
         Value::String(text) => text.clone(),
         Value::Array(values) => values.iter().map(cell).collect::<Vec<_>>().join(", "),
+        Value::Object(members) => {
+            members.iter().map(|(name, value)| format!("{name}={}", cell(value))).collect::<Vec<_>>().join(" ")
+        }
         other => other.to_string(),
     }
 }
@@ -132,13 +135,14 @@ mod tests {
 
     #[test]
     fn facts_are_two_columns_or_json() {
-        let facts = json!({"check_value": "00ff", "mounts": ["a/", "b/"], "finished": null, "version": 2});
+        let facts = json!({"check_value": "00ff", "mounts": ["a/", "b/"], "finished": null, "version": 2, "window": {"end": null, "start": 1}});
         let table = "Key            Value\n\
                      ---            -----\n\
                      check_value    00ff\n\
                      finished       n/a\n\
                      mounts         a/, b/\n\
-                     version        2";
+                     version        2\n\
+                     window         end=n/a start=1";
         assert_eq!(Output { format: Some(Format::Table) }.text(&facts).unwrap(), table);
         let json = Output { format: Some(Format::Json) }.text(&facts).unwrap();
         assert_eq!(serde_json::from_str::<Value>(&json).unwrap(), facts);
