@@ -129,6 +129,7 @@ fn refusal(status: StatusCode, path: &str, answer: &Value) -> String {
     let errors = answer.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let errors: Vec<_> = errors.flat_map(|error| error.split_whitespace()).collect();
     let hint = if status == StatusCode::FORBIDDEN { " (is VAULT_TOKEN set?)" } else { "" };
+    let path = path.split('?').next().unwrap_or(path);
     format!("{path}: the server answers {}: {}{hint}", status.as_u16(), errors.join(" "))
 }
 

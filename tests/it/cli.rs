@@ -1,6 +1,8 @@
 //! The commands that work on a running server, as their users type them.
 
+mod desk;
 mod key;
+mod key_server;
 
 use std::fs;
 use std::process::{Command, Output};

@@ -9,12 +9,13 @@ use serde_json::Value;
 use super::super::client::Client;
 use super::super::output::{Failure, Output, print_aside};
 
-/// Waits until nothing is under way any more, and prints what is true then. On a terminal it shows how far that is.
-pub(super) fn follow(client: &Client, path: &str, output: &Output) -> Result<(), Failure> {
+/// Waits until nothing is under way any more, and prints what is true then. On a terminal it shows how far that is. It fails
+/// if that is something else than what was `ordered`, of which the answer to the order tells.
+pub(super) fn follow(client: &Client, path: &str, ordered: Option<&Value>, output: &Output) -> Result<(), Failure> {
     let drawn = io::stderr().is_terminal() && !output.is_json()?;
     loop {
         let status = client.read(path)?;
-        let ended = outcome(&status);
+        let ended = outcome(&status, ordered);
         if drawn {
             let end = if ended.is_some() { "\n" } else { "" };
             print_aside(&format!("{START_OF_LINE}{}{end}", line(&status)));
@@ -31,12 +32,15 @@ pub(super) fn follow(client: &Client, path: &str, output: &Output) -> Result<(),
 }
 
 /// Whether it ended, and how.
-fn outcome(status: &Value) -> Option<Result<(), String>> {
+fn outcome(status: &Value, ordered: Option<&Value>) -> Option<Result<(), String>> {
+    let as_ordered =
+        |ordered: &Value| ["protector", "customer_key", "version"].iter().all(|name| status[*name] == ordered[*name]);
     match status["state"].as_str() {
-        Some("active" | "platform") if status["last_cancelled"] == true => {
-            Some(Err("the change was cancelled: everything is as before".to_owned()))
-        }
-        Some("active" | "platform") => Some(Ok(())),
+        Some("active" | "platform") => Some(if ordered.is_none_or(as_ordered) {
+            Ok(())
+        } else {
+            Err("the change was cancelled: the mount is protected as before".to_owned())
+        }),
         Some("locked") => {
             let key = status["locked_by"].as_str().unwrap_or("a key");
             Some(Err(format!(
@@ -60,8 +64,9 @@ fn line(status: &Value) -> String {
     if let Some(why) = status["waiting"].as_str() {
         return line + ", waits " + why;
     }
-    if done < total && number("rate") > 0 {
-        line += &format!(", {}/s", grouped(number("rate")));
+    let rate = number("rate").min(status["rate_limit"].as_u64().unwrap_or(u64::MAX));
+    if done < total && rate > 0 {
+        line += &format!(", {}/s", grouped(rate));
     }
     match status["eta_seconds"].as_u64().filter(|_| done < total) {
         Some(seconds) => line + ", " + &time_left(seconds),
@@ -103,7 +108,7 @@ mod tests {
         let check = |status: &Value, expected: &str| assert_eq!(line(status), expected);
         check(
             &json!({"state": "migrating", "records_done": 45_210, "records_total": 100_000, "rate": 25_300,
-                    "eta_seconds": 3, "waiting": null}),
+                    "rate_limit": null, "eta_seconds": 3, "waiting": null}),
             "migrating [#############.................] 45%  45,210 of 100,000 records, 25,300/s, 3 s left",
         );
         check(
@@ -123,18 +128,21 @@ mod tests {
     }
 
     #[test]
-    fn a_change_ends_in_four_ways() {
+    fn a_change_ends_as_ordered_or_fails() {
+        let under = |version: u32| json!({"protector": "customer", "customer_key": "acme", "version": version});
+        let mut status = under(2);
         for state in ["scheduled", "migrating", "rotating", "removing", "cancelling"] {
-            assert_eq!(outcome(&json!({"state": state, "last_cancelled": true})), None, "{state}");
+            status["state"] = state.into();
+            assert_eq!(outcome(&status, Some(&under(2))), None, "{state}");
         }
         for state in ["active", "platform"] {
-            assert_eq!(outcome(&json!({"state": state, "last_cancelled": false})), Some(Ok(())));
-            assert!(
-                outcome(&json!({"state": state, "last_cancelled": true})).unwrap().unwrap_err().contains("cancelled")
-            );
+            status["state"] = state.into();
+            assert_eq!(outcome(&status, None), Some(Ok(())));
+            assert_eq!(outcome(&status, Some(&under(2))), Some(Ok(())));
+            assert!(outcome(&status, Some(&under(1))).unwrap().unwrap_err().contains("cancelled"));
         }
-        let locked = outcome(&json!({"state": "locked", "locked_by": "acme@2"})).unwrap().unwrap_err();
+        let locked = outcome(&json!({"state": "locked", "locked_by": "acme@2"}), None).unwrap().unwrap_err();
         assert!(locked.contains("acme@2") && locked.contains("coffer key restore"), "{locked}");
-        assert!(outcome(&json!({})).unwrap().is_err());
+        assert!(outcome(&json!({}), None).unwrap().is_err());
     }
 }

@@ -154,7 +154,7 @@ impl Pace {
         let told = client.write(&path(mount), &body)?;
         // What others must approve first has no state yet.
         if self.wait && told.get("state").is_some() {
-            return follow(client, &path(mount), &self.output);
+            return follow(client, &path(mount), Some(&told), &self.output);
         }
         self.output.print(&told)
     }
@@ -175,7 +175,7 @@ impl Status {
     pub(super) fn run(self) -> Result<(), Failure> {
         let client = Client::from_environment()?;
         if self.wait {
-            return follow(&client, &path(&self.mount), &self.output);
+            return follow(&client, &path(&self.mount), None, &self.output);
         }
         self.output.print(&client.read(&path(&self.mount))?)
     }

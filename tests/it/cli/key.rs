@@ -1,88 +1,12 @@
 //! `coffer key`, offline: as its users type it, and as openssl sees its results.
 
 use std::fs;
-use std::io::Write;
 use std::os::unix::fs::PermissionsExt;
-use std::path::{Path, PathBuf};
-use std::process::{Command, Output, Stdio};
+use std::path::Path;
 
 use serde_json::Value;
 
-/// A directory of one test, gone with it.
-struct Desk(PathBuf);
-
-impl Desk {
-    fn new(name: &str) -> Self {
-        let dir = std::env::temp_dir().join(format!("coffer-key-{name}-{}", std::process::id()));
-        let _ = fs::remove_dir_all(&dir);
-        fs::create_dir(&dir).unwrap();
-        Self(dir)
-    }
-
-    fn put(&self, name: &str, bytes: &[u8]) {
-        fs::write(self.0.join(name), bytes).unwrap();
-    }
-
-    fn read(&self, name: &str) -> Vec<u8> {
-        fs::read(self.0.join(name)).unwrap()
-    }
-
-    fn run(&self, program: &str, args: &[&str], input: &[u8]) -> Output {
-        let mut command = Command::new(program);
-        command.current_dir(&self.0).env_remove("COFFER_FORMAT").env_remove("VAULT_FORMAT").args(args);
-        command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
-        let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
-        // A command that ends without reading its input has closed the pipe.
-        let _ = child.stdin.take().unwrap().write_all(input);
-        child.wait_with_output().unwrap()
-    }
-
-    fn coffer(&self, args: &[&str]) -> Output {
-        self.run(env!("CARGO_BIN_EXE_coffer"), args, b"")
-    }
-
-    /// What a command prints that succeeds.
-    fn said(&self, args: &[&str]) -> String {
-        let output = self.coffer(args);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        String::from_utf8(output.stdout).unwrap()
-    }
-
-    fn json(&self, args: &[&str]) -> Value {
-        serde_json::from_str(&self.said(&[args, &["-format=json"]].concat())).unwrap()
-    }
-
-    fn fails(&self, args: &[&str], code: i32, expected: &str) {
-        let output = self.coffer(args);
-        let said = String::from_utf8_lossy(&output.stderr);
-        assert_eq!(output.status.code(), Some(code), "{args:?}: {said}");
-        assert!(said.contains(expected) && said.lines().count() == 1, "{args:?}: {said}");
-    }
-
-    fn openssl(&self, args: &[&str], input: &[u8]) -> Vec<u8> {
-        let output = self.run("openssl", args, input);
-        assert!(output.status.success(), "{args:?}: {}", String::from_utf8_lossy(&output.stderr));
-        output.stdout
-    }
-
-    /// A MAC under the key in a file, as the README has it: in hex.
-    fn mac(&self, key: &str, kind: &[&str], input: &[u8]) -> String {
-        let hex_key = format!("hexkey:{}", hex(&self.read(key)));
-        let args =
-            [&["mac"], kind, &["-macopt", &hex_key, "-in", "-"], &[if kind[0] == "-cipher" { "CMAC" } else { "HMAC" }]];
-        String::from_utf8(self.openssl(&args.concat(), input)).unwrap().trim().to_lowercase()
-    }
-}
-
-impl Drop for Desk {
-    fn drop(&mut self) {
-        let _ = fs::remove_dir_all(&self.0);
-    }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
-}
+use super::desk::{Desk, hex};
 
 fn mode(file: &Path) -> u32 {
     fs::metadata(file).unwrap().permissions().mode() & 0o777
@@ -92,7 +16,7 @@ fn mode(file: &Path) -> u32 {
 fn keys_are_made_in_files_of_their_own() {
     let desk = Desk::new("generate");
     let made = desk.json(&["key", "generate", "-out", "key"]);
-    assert_eq!((desk.read("key").len(), mode(&desk.0.join("key"))), (32, 0o600));
+    assert_eq!((desk.read("key").len(), mode(&desk.dir.join("key"))), (32, 0o600));
     let checked = desk.json(&["key", "check", "key"]);
     assert_eq!(checked["valid"], true);
     assert_eq!((&checked["check_value"], &checked["fingerprint"]), (&made["check_value"], &made["fingerprint"]));
@@ -102,7 +26,7 @@ fn keys_are_made_in_files_of_their_own() {
     assert_eq!(desk.read("key"), before);
     desk.fails(&["key", "generate", "-out=no/such/key"], 1, "cannot write no/such/key");
     desk.fails(&["key", "generate", "-out=other", "-format=yaml"], 1, "neither table nor json");
-    assert!(!desk.0.join("other").exists());
+    assert!(!desk.dir.join("other").exists());
 
     // Into a pipe goes the key alone, and no two are the same.
     let piped = desk.coffer(&["key", "generate"]);
