@@ -11,9 +11,9 @@ static ALLOCATOR: MiMalloc = MiMalloc;
 fn main() -> ExitCode {
     match coffer::cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
-        Err(message) => {
-            eprintln!("coffer: {message}");
-            ExitCode::FAILURE
+        Err(failure) => {
+            eprintln!("coffer: {}", failure.message);
+            ExitCode::from(failure.code)
         }
     }
 }

@@ -1,8 +1,8 @@
 //! Runs the suites beside it against the release binary, a fresh server for each; knows no client and no scenario.
 //!
-//! A suite is a folder with an executable `run`. It gets `VAULT_ADDR`, `VAULT_TOKEN` and `COMPAT_WORK`, a folder under
-//! `target` for what it builds, and ends with a line like ours: `N passed, N failed, N skipped`. `conformance` alone is
-//! run by other rules: its `expected.txt` says what must pass.
+//! A suite is a folder with an executable `run`. It gets `VAULT_ADDR`, `VAULT_TOKEN`, `COFFER`, the binary, and
+//! `COMPAT_WORK`, a folder under `target` for what it builds, and ends with a line like ours: `N passed, N failed,
+//! N skipped`. `conformance` alone is run by other rules: its `expected.txt` says what must pass.
 #![allow(clippy::print_stdout, reason = "what it prints is its product")]
 
 use std::error::Error;
@@ -84,7 +84,8 @@ fn run(suite: &str) -> Result<(Count, Duration), Box<dyn Error>> {
 /// Runs a suite's `run`, showing what it says, and takes the count from its last line.
 fn run_script(folder: &Path, server: &Server, work: &Path) -> Result<Count, Box<dyn Error>> {
     let mut command = Command::new(folder.join("run"));
-    let mut child = server.introduce(&mut command).env("COMPAT_WORK", work).stdout(Stdio::piped()).spawn()?;
+    server.introduce(&mut command).env("COMPAT_WORK", work).env("COFFER", server::binary()?);
+    let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut count: Option<Count> = None;
     for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
         let line = line?;

@@ -21,7 +21,7 @@ impl Server {
     pub(crate) fn start(log: &Path) -> io::Result<Self> {
         let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
         let output = File::create(log)?;
-        let mut command = Command::new(std::env::current_exe()?.with_file_name("coffer"));
+        let mut command = Command::new(binary()?);
         command.args(["server", "-dev", "-dev-no-store-token"]);
         command.arg(format!("-dev-root-token-id={TOKEN}")).arg(format!("-dev-listen-address={address}"));
         let process = command.stdout(output.try_clone()?).stderr(output).spawn()?;
@@ -66,6 +66,11 @@ impl Server {
         };
         health().is_ok_and(|answer: String| answer.starts_with("HTTP/1.1 200 "))
     }
+}
+
+/// The Coffer beside this program.
+pub(crate) fn binary() -> io::Result<PathBuf> {
+    Ok(std::env::current_exe()?.with_file_name("coffer"))
 }
 
 impl Drop for Server {

@@ -8,10 +8,12 @@ use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
 use hyper::{Method, Request, StatusCode};
 use hyper_util::rt::TokioIo;
+use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use serde_json::{Value, json};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 
+use super::output::{Failure, print_aside};
 use super::variable;
 use crate::crypto::secret::Secret;
 
@@ -37,19 +39,41 @@ impl Client {
     }
 
     /// The `data` of the answer to a read.
-    pub(super) fn read(&self, path: &str) -> Result<Value, String> {
-        let answer = self.runtime.block_on(self.send(Method::GET, path, Vec::new()))?;
-        Ok(answer.get("data").cloned().unwrap_or_default())
+    pub(super) fn read(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::GET, path, None)
     }
 
-    /// Writes an object.
-    pub(super) fn write(&self, path: &str, body: &Value) -> Result<(), String> {
-        self.runtime.block_on(self.send(Method::POST, path, body.to_string().into_bytes())).map(drop)
+    /// Writes an object, and takes the `data` of the answer.
+    pub(super) fn write(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.ask(Method::POST, path, Some(body))
     }
 
-    async fn send(&self, method: Method, path: &str, body: Vec<u8>) -> Result<Value, String> {
+    /// Deletes, and takes the `data` of the answer.
+    pub(super) fn delete(&self, path: &str) -> Result<Value, Failure> {
+        self.ask(Method::DELETE, path, None)
+    }
+
+    /// The names that a list has; of nothing there are none.
+    pub(super) fn list(&self, path: &str) -> Result<Vec<String>, Failure> {
+        let (status, answer) = self.runtime.block_on(self.send(Method::GET, &format!("{path}?list=true"), None))?;
+        if status == StatusCode::NOT_FOUND {
+            return Ok(Vec::new());
+        }
+        let data = data_of(status, path, &answer)?;
+        let names = data.get("keys").and_then(Value::as_array).into_iter().flatten();
+        Ok(names.filter_map(Value::as_str).map(str::to_owned).collect())
+    }
+
+    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let (status, answer) = self.runtime.block_on(self.send(method, path, body))?;
+        data_of(status, path, &answer)
+    }
+
+    async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), Failure> {
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
         let authority = &self.authority;
-        let unreachable = |error: &dyn std::fmt::Display| format!("cannot reach http://{authority}: {error}");
+        let unreachable =
+            |error: &dyn std::fmt::Display| Failure::refused(format!("cannot reach http://{authority}: {error}"));
         let stream = TcpStream::connect(authority).await.map_err(|error| unreachable(&error))?;
         let (mut sender, connection) =
             http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
@@ -66,8 +90,26 @@ impl Client {
         let body = body.map_err(|error| unreachable(&error))?.to_bytes();
         connection.abort();
         let answer = if body.is_empty() { json!({}) } else { serde_json::from_slice(&body).unwrap_or_default() };
-        if status.is_success() { Ok(answer) } else { Err(refusal(status, path, &answer)) }
+        Ok((status, answer))
     }
+}
+
+/// What an answer brings, and its warnings on the way.
+fn data_of(status: StatusCode, path: &str, answer: &Value) -> Result<Value, Failure> {
+    let warnings = answer.get("warnings").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
+    warnings.for_each(|warning| print_aside(&format!("WARNING! {warning}\n")));
+    let data = || answer.get("data").cloned().unwrap_or_default();
+    if status.is_success() { Ok(data()) } else { Err(Failure::refused(refusal(status, path, answer))) }
+}
+
+/// A name as one part of a path.
+pub(super) fn segment(name: &str) -> String {
+    utf8_percent_encode(name, RESERVED).to_string()
+}
+
+/// The path of a mount, however it is spelled.
+pub(super) fn mount_path(path: &str) -> String {
+    path.trim_matches('/').split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
 /// Host and port of an address.
@@ -87,6 +129,7 @@ fn refusal(status: StatusCode, path: &str, answer: &Value) -> String {
     let errors = answer.get("errors").and_then(Value::as_array).into_iter().flatten().filter_map(Value::as_str);
     let errors: Vec<_> = errors.flat_map(|error| error.split_whitespace()).collect();
     let hint = if status == StatusCode::FORBIDDEN { " (is VAULT_TOKEN set?)" } else { "" };
+    let path = path.split('?').next().unwrap_or(path);
     format!("{path}: the server answers {}: {}{hint}", status.as_u16(), errors.join(" "))
 }
 
@@ -97,6 +140,7 @@ fn stored_token() -> Option<String> {
     Some(text.trim().to_owned())
 }
 
+const RESERVED: &AsciiSet = &NON_ALPHANUMERIC.remove(b'-').remove(b'_').remove(b'.').remove(b'~');
 const ADDRESS_DEFAULT: &str = "http://127.0.0.1:8200";
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 32 << 20;

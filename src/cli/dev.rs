@@ -2,14 +2,14 @@
 //!
 //! With a data directory the unseal key is kept beside it, never inside: the directory alone opens nothing.
 
-use std::fs::{self, File, OpenOptions};
-use std::io::{self, Read, Write as _};
+use std::fs::File;
+use std::io::{self, Read};
 use std::net::SocketAddr;
-use std::os::unix::fs::OpenOptionsExt;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
 
+use super::files::replace_private;
 use crate::api::Token;
 use crate::core::seal::UnsealKey;
 use crate::core::{Core, SealState};
@@ -56,7 +56,7 @@ fn read_key(file: &Path, needed: bool) -> Result<Option<UnsealKey>, String> {
 /// Makes a key and keeps it for the next start. It is on disk before anything is encrypted under it.
 fn create_key(file: &Path) -> Result<UnsealKey, String> {
     let key = UnsealKey::generate();
-    write_private(file, &key.to_base64())
+    replace_private(file, key.to_base64().as_bytes())
         .map_err(|error| format!("cannot write the unseal key of the data directory to {}: {error}", file.display()))?;
     Ok(key)
 }
@@ -65,26 +65,9 @@ fn create_key(file: &Path) -> Result<UnsealKey, String> {
 pub(super) fn store_token(token: &Token) {
     let Some(home) = std::env::home_dir() else { return };
     let file = home.join(".vault-token");
-    if let Err(error) = write_private(&file, token.expose()) {
+    if let Err(error) = replace_private(&file, token.expose().as_bytes()) {
         tracing::warn!(file = %file.display(), %error, "the root token could not be stored for the command line");
     }
-}
-
-fn absent_is_fine(error: io::Error) -> io::Result<()> {
-    if error.kind() == io::ErrorKind::NotFound { Ok(()) } else { Err(error) }
-}
-
-/// Writes a file that only its owner reads, whole or not at all, and makes it durable, its name included.
-fn write_private(file: &Path, text: &str) -> io::Result<()> {
-    let mut unfinished = file.as_os_str().to_owned();
-    unfinished.push(".unfinished");
-    fs::remove_file(&unfinished).or_else(absent_is_fine)?;
-    let mut open = OpenOptions::new().write(true).create_new(true).mode(0o600).open(&unfinished)?;
-    open.write_all(text.as_bytes())?;
-    open.sync_all()?;
-    fs::rename(&unfinished, file)?;
-    let parent = file.parent().filter(|parent| !parent.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    File::open(parent)?.sync_all()
 }
 
 /// What a dev server prints when it is ready. Scripts look for some of these lines.

@@ -9,8 +9,14 @@ use clap::{Parser, Subcommand};
 
 mod client;
 mod dev;
+mod files;
+mod key;
+mod output;
 mod server;
 mod transit;
+mod wrapping;
+
+pub use output::Failure;
 
 #[derive(Parser)]
 #[command(name = "coffer", about = "Vault's HTTP API in one binary", disable_version_flag = true)]
@@ -23,6 +29,9 @@ struct Args {
 enum Command {
     /// Starts a server.
     Server(server::Args),
+    /// Makes, checks and uses keys that customers bring: offline, and those of a running server.
+    #[command(subcommand)]
+    Key(key::Command),
     /// Works with the keys of a transit mount of a running server.
     #[command(subcommand)]
     Transit(transit::Command),
@@ -30,20 +39,21 @@ enum Command {
     Version,
 }
 
-/// Runs the command that the arguments name. An error is the line to print.
-pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), String> {
+/// Runs the command that the arguments name.
+pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     let args = match Args::try_parse_from(args.map(with_two_dashes)) {
         Ok(args) => args,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
-            return error.print().map_err(|error| error.to_string());
+            return error.print().map_err(|error| error.to_string().into());
         }
-        Err(error) => return Err(one_line(&error)),
+        Err(error) => return Err(one_line(&error).into()),
     };
     match args.command {
-        Command::Server(args) => server::run(args),
+        Command::Server(args) => Ok(server::run(args)?),
+        Command::Key(command) => key::run(command),
         Command::Transit(command) => transit::run(command),
         Command::Version => {
-            print_line(&format!("Coffer v{}", env!("CARGO_PKG_VERSION")));
+            output::print_line(&format!("Coffer v{}", env!("CARGO_PKG_VERSION")));
             Ok(())
         }
     }
@@ -64,11 +74,11 @@ fn one_line(error: &clap::Error) -> String {
         Some(ContextValue::Strings(texts)) => Some(texts.join(", ")),
         _ => None,
     };
-    let hint = "; `coffer server -help` lists the flags";
+    let hint = "; the same command with -help lists the flags";
     match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
         (ErrorKind::InvalidSubcommand, _, Some(command)) => {
-            format!("unknown command {command:?}: use `server`, `transit` or `version`")
+            format!("unknown command {command:?}: use `server`, `key`, `transit` or `version`")
         }
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()
@@ -87,10 +97,4 @@ fn one_line(error: &clap::Error) -> String {
 #[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
 fn variable(name: &str) -> Option<String> {
     ["COFFER_", "VAULT_"].iter().find_map(|prefix| std::env::var(format!("{prefix}{name}")).ok())
-}
-
-/// Prints for people. Nobody may be reading any more, which is no reason to end.
-fn print_line(line: &str) {
-    use std::io::Write as _;
-    let _ = writeln!(std::io::stdout(), "{line}");
 }

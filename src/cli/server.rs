@@ -8,7 +8,8 @@ use std::time::Duration;
 use tokio::net::TcpListener;
 use tokio::signal::unix::{SignalKind, signal};
 
-use super::{dev, print_line, variable};
+use super::output::print_line;
+use super::{dev, variable};
 use crate::api::weak;
 use crate::barrier::Sealed;
 use crate::clock::Clock;

@@ -7,14 +7,14 @@ use serde_json::Value;
 use zeroize::Zeroizing;
 
 use super::client::Client;
-use super::print_line;
+use super::output::{Failure, print_line};
+use super::wrapping;
 use crate::api::base64;
 use crate::crypto::containers::{PrivateKey, PublicKey, pkcs1};
 use crate::crypto::ecdsa::{self, Curve};
-use crate::crypto::hash::Hash;
+use crate::crypto::key_transport::OAEP_HASH_DEFAULT;
 use crate::crypto::ml_dsa::{self, ParameterSet};
-use crate::crypto::{ed25519, key_transport, rsa};
-use crate::entropy::Entropy;
+use crate::crypto::{ed25519, rsa};
 
 #[derive(clap::Subcommand)]
 pub(super) enum Command {
@@ -35,7 +35,7 @@ pub(super) struct Import {
     parameters: Vec<String>,
 }
 
-pub(super) fn run(command: Command) -> Result<(), String> {
+pub(super) fn run(command: Command) -> Result<(), Failure> {
     match command {
         Command::Import(import) => import.run("import"),
         Command::ImportVersion(import) => import.run("import_version"),
@@ -43,7 +43,7 @@ pub(super) fn run(command: Command) -> Result<(), String> {
 }
 
 impl Import {
-    fn run(&self, operation: &str) -> Result<(), String> {
+    fn run(&self, operation: &str) -> Result<(), Failure> {
         let (mount, name) = self.path.rsplit_once("/keys/").filter(|(_, name)| !name.is_empty()).ok_or_else(|| {
             format!("{:?} is no path of a key: it has the form MOUNT/keys/NAME, such as transit/keys/mine", self.path)
         })?;
@@ -57,8 +57,9 @@ impl Import {
             Material::Public(pem) => drop(body.insert("public_key".to_owned(), pem)),
             Material::Private(target) => {
                 let wrapping_key = client.read(&format!("{mount}/wrapping_key"))?;
-                drop(body.insert("ciphertext".to_owned(), wrapped(&wrapping_key, &target)?));
-                body.insert("hash_function".to_owned(), "SHA256".to_owned());
+                let pem = wrapping_key.get("public_key").and_then(Value::as_str).unwrap_or_default();
+                body.insert("ciphertext".to_owned(), wrapping::wrap(pem, OAEP_HASH_DEFAULT, &target)?);
+                body.insert("hash_function".to_owned(), OAEP_HASH_DEFAULT.to_owned());
             }
         }
         let kind = body.get("type").map_or(String::new(), |kind| format!(" as a key of type {kind}"));
@@ -173,18 +174,6 @@ fn kind_of(key: &PublicKey) -> Vec<(&'static str, &'static str)> {
         PublicKey::MlDsa(ParameterSet::MlDsa87, _) => return vec![("type", "ml-dsa"), ("parameter_set", "87")],
     };
     vec![("type", key_type)]
-}
-
-/// Wraps a key for the server, in base64.
-fn wrapped(wrapping_key: &Value, target: &[u8]) -> Result<String, String> {
-    let pem = wrapping_key.get("public_key").and_then(Value::as_str).unwrap_or_default();
-    let Ok(PublicKey::Rsa(pkcs1)) = PublicKey::from_pem(pem) else {
-        return Err("the server gave out no RSA key to wrap with; is the path that of a transit mount?".to_owned());
-    };
-    let wrapped = rsa::PublicKey::from_pkcs1(&pkcs1).map_err(|error| error.to_string()).and_then(|to| {
-        key_transport::wrap(&to, Hash::Sha2_256, target, &mut Entropy).map_err(|error| error.to_string())
-    });
-    wrapped.map(|bytes| base64::encode(&bytes)).map_err(|error| format!("the key cannot be wrapped: {error}"))
 }
 
 #[cfg(test)]

@@ -1,5 +1,9 @@
 //! The commands that work on a running server, as their users type them.
 
+mod desk;
+mod key;
+mod key_server;
+
 use std::fs;
 use std::process::{Command, Output};
 

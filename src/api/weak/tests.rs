@@ -100,6 +100,9 @@ fn numbers() {
     check::<i64>("{}", Err("'' expected type 'int', got unconvertible type 'map[string]interface {}'"));
     check::<u64>("7", Ok(7));
     assert!(read::<u64>(&json(r#"{"value":-7}"#)).is_err());
+    check::<u32>("7", Ok(7));
+    assert!(read::<u32>(&json(r#"{"value":-7}"#)).is_err());
+    assert!(read::<u32>(&json(r#"{"value":4294967296}"#)).is_err());
     for (text, expected) in NUMBER_TEXTS {
         check_text(text, expected.ok_or(UNPARSABLE));
         check::<i64>(&format!("\"{text}\""), expected.ok_or(UNPARSABLE));
