@@ -17,6 +17,8 @@ pub struct Reply {
     pub warnings: Vec<String>,
     /// For how long the data are said to be good; 0: nothing is said.
     pub lease_duration_s: u64,
+    /// Boxed as well: the lease under which they are given, with `lease_duration_s`.
+    pub lease: Option<Box<Lease>>,
     /// Boxed, for few answers have one.
     pub login: Option<Box<Login>>,
     /// Boxed as well: the token behind which the answer proper is kept.
@@ -34,6 +36,13 @@ pub enum Data {
     Json(Json),
     /// A whole answer in its envelope, told as it is.
     Whole(Json),
+}
+
+/// The lease of an answer. A handler leaves the name empty: the core makes the lease, and names it.
+#[derive(Default)]
+pub struct Lease {
+    pub id: String,
+    pub renewable: bool,
 }
 
 /// A token that was made or renewed, the `auth` of an answer.
@@ -111,6 +120,12 @@ impl Reply {
 
     pub fn lease(mut self, lease_duration_s: u64) -> Self {
         self.lease_duration_s = lease_duration_s;
+        self
+    }
+
+    /// Says that the data are given under a lease, of the duration that it names, which ends with the caller's token.
+    pub fn leased(mut self, renewable: bool) -> Self {
+        self.lease = Some(Box::new(Lease { id: String::new(), renewable }));
         self
     }
 

@@ -217,6 +217,12 @@ fn furnish_secrets(server: &TestServer) {
             }
         }
     }
+    let leased = json!({"type": "kv", "options": {"leased_passthrough": "true"}});
+    server.post("sys/mounts/leased", &leased).expect(204);
+    server.post("leased/k", &json!({"ttl": "1h"})).expect(204);
+    for token in [ROOT, &server.token(&json!({"policies": ["root"]}))] {
+        server.send(&request("GET", "leased/k").token(token)).expect(200);
+    }
     server.delete("kv2/data/few").expect(204);
     server.post("kv2/destroy/full", &json!({"versions": [4]})).expect(204);
 }
