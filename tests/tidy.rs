@@ -292,8 +292,8 @@ fn exposed_compares(source: &Source) -> Vec<Finding> {
         &code[start..code[at..].find(ends).map_or(code.len(), |end| at + end)]
     };
     let compares = |at: &usize| [" == ", " != "].iter().any(|sign| statement(*at).contains(sign));
-    let compared = |at: usize| (source.line_at(&code, at), statement(at).trim().to_owned());
-    places(&code, ".expose()").filter(compares).map(compared).collect()
+    let found = |at: usize| (source.line_at(&code, at), statement(at).trim().to_owned());
+    places(&code, ".expose()").filter(compares).map(found).collect()
 }
 
 /// `unsafe` outside the one module that may have it.

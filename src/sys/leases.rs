@@ -105,7 +105,7 @@ pub struct RenewLease {
     /// The lease, in the path.
     #[serde(default)]
     url_lease_id: String,
-    /// How long from now; if it is absent or zero, as long as the lease was at first.
+    /// How long from now.
     #[serde(default)]
     increment: Ttl,
 }

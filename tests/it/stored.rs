@@ -120,9 +120,11 @@ fn forms() {
 fn is_identifier(part: &str) -> bool {
     // The accessor of a mount ends so.
     let is_random = |end: &str| end.len() == 8 && end.chars().all(|char| char.is_ascii_hexdigit());
+    let is_time = |start: &str| start.len() == 16 && start.chars().all(|char| char.is_ascii_hexdigit());
     part.len() >= 24
         || part.chars().all(|char| char.is_ascii_digit())
         || part.rsplit_once('_').is_some_and(|(_, end)| is_random(end))
+        || part.split_once('-').is_some_and(|(start, _)| is_time(start))
 }
 
 /// A value with types in place of what it says.

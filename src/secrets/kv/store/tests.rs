@@ -202,9 +202,9 @@ fn data_without_a_number_are_of_the_version_that_their_slot_names() {
         Ok(())
     })
     .unwrap();
-    for number in 11..=15 {
-        assert_eq!(kept(&view, "a"), numbered(number - 10..=number - 1));
-        write(&view, "a", Places::Entries, &format!(r#"{{"v":{number}}}"#)).unwrap();
+    for latest in 10..15 {
+        assert_eq!(kept(&view, "a"), numbered(latest - 9..=latest));
+        write(&view, "a", Places::Entries, &format!(r#"{{"v":{}}}"#, latest + 1)).unwrap();
     }
     assert_eq!(kept(&view, "a"), numbered(6..=15));
 }
