@@ -145,7 +145,7 @@ fn a_secret_made_anew_is_never_mixed_with_its_predecessor() {
 #[test]
 fn a_version_is_never_served_with_the_data_of_another() {
     const WRITERS: usize = 4;
-    const WRITES: usize = 150;
+    const WRITES: usize = 50;
     for versions_max in [1, 2, 3] {
         let server = TestServer::with_all_engines();
         server.post("secret/config", &json!({"max_versions": versions_max})).expect(204);

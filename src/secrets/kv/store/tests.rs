@@ -1,6 +1,8 @@
 //! Secrets of both versions in a store in memory: where they are found, and what changes that meet leave behind.
 
 use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::thread;
 
 use super::*;
 use crate::barrier::{Horizon, RootKey, Scope, Sealed};
@@ -229,4 +231,45 @@ fn data_of_another_version_are_not_served() {
     check(Some(1), false);
     check(Some(21), false);
     check(None, false);
+}
+
+/// Readers who come between the two looks of others find a version with its own data, and find it in the end.
+#[test]
+fn readers_and_writers_of_one_slot_do_not_mix_versions() {
+    const WRITES: u64 = 2_000;
+    let scope = scope();
+    let only_one = Config { max_versions: 1, ..Config::default() };
+    let add_numbered = |entry: &mut Option<Entry>, versions: &mut Versions<'_>| {
+        let entry = entry.get_or_insert_with(|| Entry::new(NOW));
+        let data = text(&format!(r#"{{"v":{}}}"#, entry.current + 1));
+        versions.add(entry, &mut data.into(), NOW, &only_one)?;
+        Ok(entry.current)
+    };
+    let is_over = AtomicBool::new(false);
+    thread::scope(|threads| {
+        let readers = [(); 2].map(|()| {
+            threads.spawn(|| {
+                let horizon = Horizon::default();
+                let mut seen = 0;
+                while !is_over.load(Ordering::SeqCst) {
+                    let Some((number, data)) = latest(&scope.view(&horizon), "a", Places::Entries) else { continue };
+                    assert!(number >= seen && data == format!(r#"{{"v":{number}}}"#), "{number}: {data}");
+                    seen = number;
+                }
+            })
+        });
+        let write = || {
+            let horizon = Horizon::default();
+            for _ in 0..WRITES {
+                change(&scope.view(&horizon), "a", Places::Entries, add_numbered).unwrap();
+            }
+        };
+        let writers = [(); 2].map(|()| threads.spawn(write));
+        let written = writers.map(|writer| writer.join().is_ok());
+        is_over.store(true, Ordering::SeqCst);
+        assert!(written == [true; 2] && readers.map(|reader| reader.join().is_ok()) == [true; 2]);
+    });
+    let horizon = Horizon::default();
+    assert_eq!(latest(&scope.view(&horizon), "a", Places::Entries).unwrap().0, 2 * WRITES);
+    assert_eq!(scope.view(&horizon).scan("version/", "", usize::MAX).unwrap().len(), 1);
 }
