@@ -75,6 +75,12 @@ const CHECKS: &[Check] = &[
         good: ("src/http/response.rs", "match error {\n    Error::Sealed(_) => match x { _ => 503 },\n    Error::Other { .. } => 500,\n}"),
     },
     Check {
+        law: "law 7 (R23)", over: "src/", find: exposed_compares,
+        advice: "compare secrets in constant time, by `Secret::matches` or subtle",
+        bad: ("src/auth/token/id.rs", "let known = given == secret\n    .expose();"),
+        good: ("src/auth/token/id.rs", "let some = secret.expose().len(); let other = a == b; // == secret.expose()"),
+    },
+    Check {
         law: "law 10", over: "src/", find: |source| mentions(source, &[], PANICS),
         advice: "input cannot panic; return an error",
         bad: ("src/api/weak.rs", "let n: u32 = text.parse().expect(\n    \"a number\"\n);"),
@@ -275,6 +281,19 @@ fn mentions(source: &Source, owners: &[&str], words: &[&str]) -> Vec<Finding> {
         places.map(|at| (source.line_at(&code, at), format!("`{word}`"))).collect::<Vec<_>>()
     };
     words.iter().flat_map(found).collect()
+}
+
+/// Statements that look at a secret and compare something with `==` or `!=`.
+fn exposed_compares(source: &Source) -> Vec<Finding> {
+    let code = source.code();
+    let ends = [';', '{', '}'];
+    let statement = |at: usize| {
+        let start = code[..at].rfind(ends).map_or(0, |end| end + 1);
+        &code[start..code[at..].find(ends).map_or(code.len(), |end| at + end)]
+    };
+    let compares = |at: &usize| [" == ", " != "].iter().any(|sign| statement(*at).contains(sign));
+    let found = |at: usize| (source.line_at(&code, at), statement(at).trim().to_owned());
+    places(&code, ".expose()").filter(compares).map(found).collect()
 }
 
 /// `unsafe` outside the one module that may have it.

@@ -10,6 +10,7 @@ pub mod explain;
 pub mod gate;
 mod hcl;
 pub mod identity;
+pub mod leases;
 pub mod lockout;
 pub mod mfa;
 pub mod password_policies;

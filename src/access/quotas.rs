@@ -174,6 +174,39 @@ impl Quotas {
         self.reload(view)
     }
 
+    /// Lets the quotas of a mount go with it to another path.
+    pub fn follow(&self, view: &View<'_>, from: &str, to: &str) -> Result<(), Error> {
+        self.change_those_of(view, from, |record| Some(QuotaRecord { mount: to.to_owned(), ..record }))
+    }
+
+    /// Deletes the quotas of a mount that is no more.
+    pub fn forget(&self, view: &View<'_>, mount: &str) -> Result<(), Error> {
+        self.change_those_of(view, mount, |_| None)
+    }
+
+    /// Replaces the quotas of a mount, or deletes them.
+    fn change_those_of(
+        &self,
+        view: &View<'_>,
+        mount: &str,
+        change_record: impl Fn(QuotaRecord) -> Option<QuotaRecord>,
+    ) -> Result<(), Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut change = view.change();
+        for quota in self.state().quotas.iter().filter(|quota| quota.record.mount == mount) {
+            let path = record_path(&quota.record.name);
+            match change_record(quota.record.clone()) {
+                Some(record) => drop(change.put(&path, &record)?),
+                None => drop(change.delete(&path)),
+            }
+        }
+        if change.is_empty() {
+            return Ok(());
+        }
+        change.commit()?;
+        self.reload(view)
+    }
+
     pub fn configure(&self, view: &View<'_>, config: &QuotaConfig) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
         let mut change = view.change();

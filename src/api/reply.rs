@@ -19,6 +19,8 @@ pub struct Reply {
     pub challenge: Option<String>,
     /// For how long the data are said to be good; 0: nothing is said.
     pub lease_duration_s: u64,
+    /// Boxed as well: the lease under which they are given, with `lease_duration_s`.
+    pub lease: Option<Box<Lease>>,
     /// Boxed, for few answers have one.
     pub login: Option<Box<Login>>,
     /// Boxed as well: the token behind which the answer proper is kept.
@@ -36,6 +38,13 @@ pub enum Data {
     Json(Json),
     /// A whole answer in its envelope, told as it is.
     Whole(Json),
+}
+
+/// The lease of an answer. A handler leaves the name empty: the core makes the lease, and names it.
+#[derive(Default)]
+pub struct Lease {
+    pub id: String,
+    pub renewable: bool,
 }
 
 /// A token that was made or renewed, the `auth` of an answer.
@@ -118,6 +127,12 @@ impl Reply {
 
     pub fn challenge(mut self, challenge: impl Into<String>) -> Self {
         self.challenge = Some(challenge.into());
+        self
+    }
+
+    /// Says that the data are given under a lease, of the duration that it names, which ends with the caller's token.
+    pub fn leased(mut self, renewable: bool) -> Self {
+        self.lease = Some(Box::new(Lease { id: String::new(), renewable }));
         self
     }
 

@@ -13,7 +13,7 @@ mod tidy;
 
 use std::sync::Arc;
 
-pub use self::life::{Ttls, go_duration};
+pub use self::life::{Life, Ttls, exceeded, go_duration};
 use self::role::Role;
 use crate::access::Tokens;
 use crate::api::{Error, TokenParams};

@@ -225,6 +225,11 @@ pub trait Stored: Serialize + DeserializeOwned {
     fn encoded_len(&self) -> usize {
         ENCODED_LEN_USUAL
     }
+
+    /// Reads the JSON that an earlier version of the type wrote; `None` if there was no such version.
+    fn earlier(_version: u8, _json: &[u8]) -> Option<serde_json::Result<Self>> {
+        None
+    }
 }
 
 /// The plaintext of a record.
@@ -238,10 +243,9 @@ pub(super) fn encode<T: Stored>(value: &T) -> Zeroizing<Vec<u8>> {
 
 pub(super) fn decode<T: Stored>(path: &str, plaintext: &[u8]) -> Result<T, Error> {
     let (version, json) = plaintext.split_first().ok_or_else(|| damaged(path, "it holds nothing"))?;
-    if *version != T::VERSION {
-        return Err(damaged(path, "a version of the server that this one does not know wrote it"));
-    }
-    serde_json::from_slice(json).map_err(|_| damaged(path, "its content is not what it should be"))
+    let read = if *version == T::VERSION { Some(serde_json::from_slice(json)) } else { T::earlier(*version, json) };
+    let read = read.ok_or_else(|| damaged(path, "a version of the server that this one does not know wrote it"))?;
+    read.map_err(|_| damaged(path, "its content is not what it should be"))
 }
 
 /// Bytes inside a stored type, as base64; wiped when dropped, as they may be secret. They are only ever written into a

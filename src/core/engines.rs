@@ -113,7 +113,10 @@ impl Engines {
             0 => self.settings.default_lease_ttl.as_secs(),
             tuned => tuned,
         };
-        let engine = Arc::new(Kv1::new(entry.uuid, lease_s, self.secrets.clone()));
+        let options = entry.tune.options.as_ref();
+        let leased =
+            options.and_then(|options| options.get("leased_passthrough")).is_some_and(|leased| leased == "true");
+        let engine = Arc::new(Kv1::new(entry.uuid, lease_s, leased, self.secrets.clone()));
         Box::new(Served { rows: self.kv1.clone(), engine })
     }
 

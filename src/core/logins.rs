@@ -13,7 +13,7 @@ use crate::access::lockout::{Locked, Rules};
 use crate::access::policies::{DEFAULT_POLICY, ROOT_POLICY, is_reserved};
 use crate::access::tokens::{TokenRecord, nanoseconds, new_accessor};
 use crate::api::{Alias, Error, Grant, Reply, TokenKind, TokenParams};
-use crate::auth::token::go_duration;
+use crate::auth::token::{Life, Ttls};
 use crate::barrier::{Horizon, View};
 use crate::clock::Timestamp;
 use crate::engine::{Call, Factors, KnownMount, Logins, Renewal, Renewed};
@@ -151,7 +151,8 @@ impl LoginDesk<'_> {
         let token =
             if batch { TokenParams { period_s: 0, num_uses: 0, ..grant.token.clone() } } else { grant.token.clone() };
         let (default, max) = mount.entry.tune.ttls(self.settings);
-        let ttl = granted_ttl(&token, default, max, warnings);
+        let end = Life::of(&token).end(Ttls { default, max }, now, now, warnings)?;
+        let ttl = Duration::try_from(end.duration_since(now)).unwrap_or_default();
         Ok(TokenRecord {
             accessor: new_accessor(),
             policies: token_policies(&token)?,
@@ -162,7 +163,7 @@ impl LoginDesk<'_> {
             explicit_ttl_max_s: token.explicit_ttl_max_s,
             period_s: token.period_s,
             renewable: !batch,
-            expires_ns: Some(nanoseconds(now.checked_add(ttl).unwrap_or(Timestamp::MAX))),
+            expires_ns: Some(nanoseconds(end)),
             num_uses: token.num_uses,
             batch,
             bound_cidrs: token.bound_cidrs,
@@ -204,51 +205,9 @@ fn token_policies(token: &TokenParams) -> Result<Vec<String>, Error> {
     }
 }
 
-/// What a token gets; what was wished beyond the bounds is cut, with a warning.
-fn granted_ttl(token: &TokenParams, default: Duration, max: Duration, warnings: &mut Vec<String>) -> Duration {
-    let bounds = [token.ttl_max_s, token.explicit_ttl_max_s].into_iter().filter(|seconds| *seconds > 0);
-    let max = bounds.map(Duration::from_secs).fold(max, Duration::min);
-    let (what, wished) = match (token.period_s, token.ttl_s) {
-        (0, 0) => ("TTL", default),
-        (0, ttl) => ("TTL", Duration::from_secs(ttl)),
-        (period, _) => ("period", Duration::from_secs(period)),
-    };
-    if wished > max {
-        let (wished, max) = (go_duration(wished), go_duration(max));
-        let value = if what == "TTL" { "TTL value" } else { "period value" };
-        warnings.push(format!(
-            "{what} of {wished:?} exceeded the effective max_ttl of {max:?}; {value} is capped accordingly"
-        ));
-    }
-    wished.min(max)
-}
-
 #[cfg(test)]
 mod tests {
     use super::*;
-
-    #[test]
-    fn wishes_beyond_the_bounds_are_cut() {
-        let check = |token: TokenParams, expected_s: u64, warning: &str| {
-            let mut warnings = Vec::new();
-            let ttl = granted_ttl(&token, Duration::from_hours(1), Duration::from_hours(2), &mut warnings);
-            assert_eq!((ttl.as_secs(), warnings.join(" ").as_str()), (expected_s, warning), "{token:?}");
-        };
-        let usual = TokenParams::default();
-        check(usual.clone(), 3_600, "");
-        check(TokenParams { ttl_s: 60, ..usual.clone() }, 60, "");
-        check(TokenParams { ttl_s: 60, period_s: 90, ..usual.clone() }, 90, "");
-        let cut = |what: &str, wished: &str, max: &str| {
-            format!(
-                "{what} of {wished:?} exceeded the effective max_ttl of {max:?}; {what} value is capped accordingly"
-            )
-        };
-        check(TokenParams { ttl_s: 10_800, ..usual.clone() }, 7_200, &cut("TTL", "3h", "2h"));
-        check(TokenParams { ttl_max_s: 1_800, ..usual.clone() }, 1_800, &cut("TTL", "1h", "30m"));
-        check(TokenParams { explicit_ttl_max_s: 60, ttl_max_s: 90, ..usual.clone() }, 60, &cut("TTL", "1h", "1m"));
-        check(TokenParams { period_s: 10_800, ..usual.clone() }, 7_200, &cut("period", "3h", "2h"));
-        check(TokenParams { period_s: 90, explicit_ttl_max_s: 60, ..usual }, 60, &cut("period", "1m30s", "1m"));
-    }
 
     #[test]
     fn the_mount_decides_about_types_unless_it_leaves_that_to_the_role() {

@@ -11,7 +11,7 @@ use uuid::Uuid;
 
 use crate::access::lockout::Lockout;
 use crate::access::quotas::Quotas;
-use crate::access::{Admitted, Caller, Tokens, cubbyhole, gate};
+use crate::access::{self, Admitted, Caller, Tokens, cubbyhole, gate};
 use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
@@ -23,6 +23,7 @@ pub mod catalog;
 pub mod customer_keys;
 mod engines;
 pub mod fixed;
+mod leases;
 mod lifecycle;
 mod logins;
 pub mod mounts;
@@ -263,6 +264,9 @@ impl Core {
         if let Err(error) = active.tokens.tidy_some(&view, self.clock.now()) {
             tracing::error!(%error, "tokens could not be tidied up; it will be tried again");
         }
+        if let Err(error) = access::leases::expire(&view, self.clock.now()) {
+            tracing::error!(%error, "leases that are over could not be deleted; it will be tried again");
+        }
         if let Err(error) = cubbyhole::purge_ended(&view) {
             tracing::error!(%error, "records of tokens that ended could not be deleted; it will be tried again");
         }
@@ -347,6 +351,7 @@ impl Errand<'_> {
         let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
         let call = Call { request, mount, captures, admitted, now, view, logins };
         let reply = place.backend().run(target.route, &call)?;
+        let reply = active.lease(&active.platform.view(horizon), &core.settings, &call, reply)?;
         active.deliver(&call, reply, *manner, horizon)
     }
 }

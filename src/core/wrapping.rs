@@ -141,7 +141,10 @@ fn whole(reply: &Reply, order: &Order<'_>) -> Json {
     };
     let warnings = Json::of(&Some(&reply.warnings).filter(|warnings| !warnings.is_empty())).0;
     let mut whole = Object::with_capacity(512 + data.len() + auth.len() + warnings.len());
-    whole.set("request_id", order.request.0).set("lease_id", "").set("renewable", false);
+    let lease = reply.lease.as_deref();
+    whole.set("request_id", order.request.0);
+    whole.set("lease_id", lease.map_or("", |lease| &lease.id));
+    whole.set("renewable", lease.is_some_and(|lease| lease.renewable));
     whole.set("lease_duration", reply.lease_duration_s).set_json("data", data).set_json("wrap_info", NULL);
     whole.set_json("warnings", &warnings).set_json("auth", auth).set("mount_type", order.mount_type);
     whole.finish()

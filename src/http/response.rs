@@ -154,12 +154,20 @@ fn envelope(reply: Reply, manner: Manner, RequestId(id): RequestId) -> Payload {
         Shape::Enveloped | Shape::Bare => b"",
     };
     let mut uuid = uuid::Uuid::encode_buffer();
-    let lease = match reply.lease_duration_s {
+    let lease_s = match reply.lease_duration_s {
         0 => Cow::Borrowed("0"),
         seconds => Cow::Owned(seconds.to_string()),
     };
-    let opening =
-        [OPENING, id.as_hyphenated().encode_lower(&mut uuid).as_bytes(), BEFORE_LEASE, lease.as_bytes(), BEFORE_DATA];
+    let lease = reply.lease.as_ref().map(|lease| (Json::of(&lease.id).0, lease.renewable));
+    let opening = [
+        OPENING,
+        id.as_hyphenated().encode_lower(&mut uuid).as_bytes(),
+        BEFORE_LEASE,
+        lease.as_ref().map_or(b"\"\"", |(id, _)| id),
+        if lease.as_ref().is_some_and(|(_, renewable)| *renewable) { RENEWABLE } else { NOT_RENEWABLE },
+        lease_s.as_bytes(),
+        BEFORE_DATA,
+    ];
     let closing = [
         BEFORE_WRAP_INFO,
         wrap_info.as_ref().map_or(NULL, AsRef::as_ref),
@@ -218,7 +226,9 @@ const RETRY_SOON: HeaderValue = HeaderValue::from_static("1");
 
 const NULL: &[u8] = b"null";
 const OPENING: &[u8] = br#"{"request_id":""#;
-const BEFORE_LEASE: &[u8] = br#"","lease_id":"","renewable":false,"lease_duration":"#;
+const BEFORE_LEASE: &[u8] = br#"","lease_id":"#;
+const RENEWABLE: &[u8] = br#","renewable":true,"lease_duration":"#;
+const NOT_RENEWABLE: &[u8] = br#","renewable":false,"lease_duration":"#;
 const BEFORE_DATA: &[u8] = br#","data":"#;
 const BEFORE_WRAP_INFO: &[u8] = br#","wrap_info":"#;
 const BEFORE_WARNINGS: &[u8] = br#","warnings":"#;

@@ -100,8 +100,9 @@ impl Endpoint for DisableLogin {
         if path == "token/" {
             return Err(Error::invalid("token credential backend cannot be disabled"));
         }
-        let active = core.unsealed()?;
-        active.disable_login(&call.view()?, &format!("{AUTH_PREFIX}{path}"))?;
+        let (view, path) = (call.view()?, format!("{AUTH_PREFIX}{path}"));
+        core.unsealed()?.disable_login(&view, &path)?;
+        core.quotas.forget(&view, &path)?;
         Ok(Reply::nothing())
     }
 }

@@ -1,13 +1,14 @@
 //! `sys/leases`, and `sys/renew` and `sys/revoke`, as they were called before: look at leases by their names, and end them.
 //!
-//! Every token has a lease, named after the path that made it; there are no others.
+//! Every token has a lease, named after the path that made it, and so have secrets of mounts that ask for that.
 
 use std::sync::Arc;
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use crate::access::tokens::TIDY_STARTED;
+use crate::access::leases::{self, Lease};
+use crate::access::tokens::{TIDY_STARTED, TokenRecord, nanoseconds};
 use crate::access::{Caller, Tokens};
 use crate::api::fields::Ttl;
 use crate::api::{Data, Error, Reply};
@@ -27,14 +28,43 @@ impl Endpoint for LookUpLease {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let found = find(core, call, &named(&self.lease_id, "")?)?.ok_or(Error::invalid("invalid lease"))?;
-        let record = &found.record;
+        let id = named(&self.lease_id, "")?;
+        let term = match find(core, call, &id)? {
+            Some(found) => Some(Term::from(&found.record)),
+            None => {
+                leases::look_up(&call.view()?, &core.unsealed()?.tokens, &id, call.now)?.map(|lease| (&lease).into())
+            }
+        };
+        let term = term.ok_or(Error::invalid("invalid lease"))?;
         let time = |ns: i64| Timestamp::from_nanosecond(ns.into()).map(|time| time.to_string()).unwrap_or_default();
+        let left_ns = term.expires_ns.map_or(0, |expires_ns| expires_ns.saturating_sub(nanoseconds(call.now)));
         Ok(Reply::object(|data| {
-            data.set("expire_time", record.expires_ns.map(time)).set("id", &self.lease_id);
-            data.set("issue_time", time(record.created_ns)).set("last_renewal", record.renewed_ns.map(time));
-            data.set("renewable", record.renewable).set("ttl", record.ttl_left(call.now).as_secs());
+            data.set("expire_time", term.expires_ns.map(time)).set("id", &id);
+            data.set("issue_time", time(term.issued_ns)).set("last_renewal", term.renewed_ns.map(time));
+            data.set("renewable", term.renewable).set("ttl", left_ns.max(0) / 1_000_000_000);
         }))
+    }
+}
+
+/// From when until when a lease is good.
+struct Term {
+    issued_ns: i64,
+    expires_ns: Option<i64>,
+    renewed_ns: Option<i64>,
+    renewable: bool,
+}
+
+impl From<&TokenRecord> for Term {
+    fn from(token: &TokenRecord) -> Self {
+        let TokenRecord { created_ns, expires_ns, renewed_ns, renewable, .. } = *token;
+        Self { issued_ns: created_ns, expires_ns, renewed_ns, renewable }
+    }
+}
+
+impl From<&Lease> for Term {
+    fn from(lease: &Lease) -> Self {
+        let Lease { issued_ns, expires_ns, renewed_ns, renewable, .. } = *lease;
+        Self { issued_ns, expires_ns: Some(expires_ns), renewed_ns, renewable }
     }
 }
 
@@ -52,7 +82,11 @@ impl Endpoint for ListLeases {
     fn run(self, _: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let folder = self.prefix.trim_end_matches('/');
         let folder = if folder.is_empty() { String::new() } else { format!("{folder}/") };
-        let keys = Tokens::leases(&call.view()?, &folder)?;
+        let view = call.view()?;
+        let mut keys = Tokens::leases(&view, &folder)?;
+        keys.extend(leases::list(&view, &folder)?);
+        keys.sort_unstable();
+        keys.dedup();
         if keys.is_empty() {
             return Err(Error::NotFound);
         }
@@ -73,7 +107,6 @@ pub struct RenewLease {
     url_lease_id: String,
     /// How long from now.
     #[serde(default)]
-    #[expect(dead_code, reason = "read to be refused if it is no duration")]
     increment: Ttl,
 }
 
@@ -81,9 +114,12 @@ impl Endpoint for RenewLease {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let found = find(core, call, &named(&self.lease_id, &self.url_lease_id)?)?;
-        match found.map(|found| found.record.renewable) {
-            None => Err(Error::invalid("lease not found")),
+        let id = named(&self.lease_id, &self.url_lease_id)?;
+        match find(core, call, &id)?.map(|found| found.record.renewable) {
+            None => {
+                let increment = self.increment.0.filter(|increment| !increment.is_zero());
+                core.unsealed()?.renew_lease(&call.view()?, &core.settings, id, increment, call.now)
+            }
             Some(false) => Err(Error::invalid("lease is not renewable")),
             Some(true) => Err(Error::invalid("tokens cannot be renewed through this endpoint")),
         }
@@ -108,8 +144,10 @@ impl Endpoint for RevokeLease {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        if let Some(found) = find(core, call, &named(&self.lease_id, &self.url_lease_id)?)? {
-            core.unsealed()?.tokens.revoke(&call.view()?, &found)?;
+        let (id, view) = (named(&self.lease_id, &self.url_lease_id)?, call.view()?);
+        match find(core, call, &id)? {
+            Some(found) => core.unsealed()?.tokens.revoke(&view, &found)?,
+            None => leases::revoke(&view, &id)?,
         }
         Ok(done(self.sync))
     }
@@ -134,6 +172,8 @@ impl Endpoint for RevokePrefix {
             tokens.revoke(&view, &found)?;
         }
         tokens.revoke_prefix(&view, &self.prefix)?;
+        leases::revoke(&view, &self.prefix)?;
+        leases::revoke_prefix(&view, &self.prefix)?;
         Ok(done(self.sync))
     }
 }

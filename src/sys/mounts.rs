@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use super::entry::describe;
 use super::tune::{Config, VERSION, VERSIONED};
+use crate::access::leases;
 use crate::api::fields::TextMap;
 use crate::api::{Error, Reply};
 use crate::core::fixed::is_fixed_type;
@@ -175,7 +176,10 @@ impl Endpoint for DisableMount {
             return Ok(Reply::nothing());
         }
         refuse_protected("unmount", &path)?;
-        active.disable(&call.view()?, &path)?;
+        let view = call.view()?;
+        active.disable(&view, &path)?;
+        leases::revoke_prefix(&view, &path)?;
+        core.quotas.forget(&view, &path)?;
         Ok(Reply::nothing())
     }
 }

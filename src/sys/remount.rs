@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::mounts::{PROTECTED, slashed};
+use crate::access::leases;
 use crate::api::{Error, Reply};
 use crate::core::Core;
 use crate::core::mounts::{AUTH_PREFIX, Move};
@@ -41,6 +42,8 @@ impl Endpoint for Remount {
         if from.starts_with(AUTH_PREFIX) {
             active.tokens.revoke_prefix(&view, &from)?;
         }
+        leases::revoke_prefix(&view, &from)?;
+        core.quotas.follow(&view, &from, &to)?;
         tracing::info!(migration_id = %id, from, to, "a mount was moved");
         let reply = Reply::object(|data| {
             data.set("migration_id", id);

@@ -8,6 +8,7 @@ mod mounts;
 mod secrets;
 mod tokens;
 mod upgrades;
+mod uses;
 
 pub(crate) use keys::CANARY;
 
@@ -32,8 +33,9 @@ pub(crate) struct Kind {
 /// The shares add up to 100.
 const KINDS: &[Kind] = &[
     Kind { share: 35, begin: |name, _| Box::new(keys::Key::new(name)) },
-    Kind { share: 30, begin: |name, _| Box::new(secrets::Secret::new(name)) },
-    Kind { share: 15, begin: |name, rng| Box::new(tokens::Family::new(name, rng)) },
+    Kind { share: 25, begin: |name, _| Box::new(secrets::Secret::new(name)) },
+    Kind { share: 10, begin: |name, rng| Box::new(tokens::Family::new(name, rng)) },
+    Kind { share: 10, begin: |name, rng| Box::new(uses::Uses::new(name, rng)) },
     Kind { share: 10, begin: |name, _| Box::new(mounts::Mount::new(name)) },
     Kind { share: 10, begin: |name, _| Box::new(upgrades::Upgrade::new(name)) },
 ];

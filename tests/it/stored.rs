@@ -120,9 +120,11 @@ fn forms() {
 fn is_identifier(part: &str) -> bool {
     // The accessor of a mount ends so.
     let is_random = |end: &str| end.len() == 8 && end.chars().all(|char| char.is_ascii_hexdigit());
+    let is_time = |start: &str| start.len() == 16 && start.chars().all(|char| char.is_ascii_hexdigit());
     part.len() >= 24
         || part.chars().all(|char| char.is_ascii_digit())
         || part.rsplit_once('_').is_some_and(|(_, end)| is_random(end))
+        || part.split_once('-').is_some_and(|(start, _)| is_time(start))
 }
 
 /// A value with types in place of what it says.
@@ -181,6 +183,7 @@ fn furnished() -> (TestServer, UnsealKey) {
     }
     server.send(&request("POST", "auth/token/revoke-self").token(&ended)).expect(204);
     furnish_logins(&server);
+    furnish_secrets(&server);
     (server, key)
 }
 
@@ -198,6 +201,32 @@ fn furnish_logins(server: &TestServer) {
     }
     server.post("auth/approle/role/web/secret-id", &json!({"metadata": "k=v"})).expect(200);
     server.delete("auth/approle/role/gone").expect(204);
+}
+
+/// A record of every kind that KV keeps, of secrets with more versions than are kept.
+fn furnish_secrets(server: &TestServer) {
+    for version in ["1", "2"] {
+        let mount = json!({"type": "kv", "options": {"version": version}});
+        server.post(&format!("sys/mounts/kv{version}"), &mount).expect(204);
+    }
+    server.post("kv1/k", &json!({"a": 1.50, "ttl": "1h"})).expect(204);
+    server.post("kv2/config", &json!({"max_versions": 3, "delete_version_after": "24h"})).expect(204);
+    server.post("kv2/metadata/full", &json!({"custom_metadata": {"a": "b"}, "cas_required": false})).expect(204);
+    for version in 1..=5 {
+        for secret in ["full", "few"] {
+            if secret == "full" || version < 3 {
+                server.post(&format!("kv2/data/{secret}"), &json!({"data": {"version": version}})).expect(200);
+            }
+        }
+    }
+    let leased = json!({"type": "kv", "options": {"leased_passthrough": "true"}});
+    server.post("sys/mounts/leased", &leased).expect(204);
+    server.post("leased/k", &json!({"ttl": "1h"})).expect(204);
+    for token in [ROOT, &server.token(&json!({"policies": ["root"]}))] {
+        server.send(&request("GET", "leased/k").token(token)).expect(200);
+    }
+    server.delete("kv2/data/few").expect(204);
+    server.post("kv2/destroy/full", &json!({"versions": [4]})).expect(204);
 }
 
 #[test]
@@ -227,6 +256,12 @@ fn write_a_store() {
         }
     }
     keep("GET gone/keys/k", ROOT, Value::Null);
+    for path in ["kv1/k", "kv2/config", "kv2/metadata/full", "kv2/metadata/few", "kv2/data/few"] {
+        keep(&format!("GET {path}"), ROOT, Value::Null);
+    }
+    for version in 0..=6 {
+        keep(&format!("GET kv2/data/full?version={version}"), ROOT, Value::Null);
+    }
     for token in [ROOT, "parent", "child"] {
         keep("GET auth/token/lookup-self", token, Value::Null);
     }

@@ -123,3 +123,20 @@ fn nobody_is_given_root_in_disguise() {
     let given = [" b ", "a", "", "b"].map(str::to_owned);
     assert_eq!(given_to_identity(&given).unwrap(), ["a", "b"]);
 }
+
+/// Regression R31: what was compiled for each refused request stayed. One set of policies is compiled once, however often it
+/// refuses, and of many sets only so many are kept.
+#[test]
+fn r31_what_is_compiled_is_bounded() {
+    let (platform, horizon) = (platform(), Horizon::default());
+    let (view, policies) = (platform.view(&horizon), Policies::default());
+    for number in 0..10 * COMPILED_MAX {
+        let compiled = policies.compile(&view, &["p".to_owned()]).unwrap();
+        assert!(!compiled.acl.capabilities(&format!("a/{number}")).contain(Capabilities::READ));
+    }
+    assert_eq!(policies.compiled.len(), 1);
+    for number in 0..3 * COMPILED_MAX {
+        policies.compile(&view, &[format!("p{number}")]).unwrap();
+    }
+    assert!(policies.compiled.len() <= COMPILED_MAX, "{}", policies.compiled.len());
+}

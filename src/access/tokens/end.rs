@@ -9,7 +9,7 @@ use super::record::{
     EXPIRIES, LEASES, TokenRecord, accessor_path, child_path, children_path, nanoseconds, read_expiry, read_lease,
 };
 use super::{Caller, MAKERS_MAX, Tokens, notes};
-use crate::access::cubbyhole;
+use crate::access::{cubbyhole, leases};
 use crate::api::Error;
 use crate::barrier::{self, Change, View};
 use crate::clock::Timestamp;
@@ -192,6 +192,7 @@ pub(super) fn delete(
     for note in notes(record, id) {
         change.delete(&note);
     }
+    leases::end_with(view, change, &record.accessor)?;
     cubbyhole::end(view, change, &record.accessor)
 }
 

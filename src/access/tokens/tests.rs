@@ -416,3 +416,22 @@ fn a_renewal_does_not_lose_what_is_kept_meanwhile() {
     world.keep(&caller, "a").unwrap();
     assert_eq!(world.kept(), 2);
 }
+
+/// Regression R31: refused requests left something in memory. Tokens that nobody has are remembered nowhere, and of those
+/// that somebody has only so many.
+#[test]
+fn r31_what_is_remembered_of_tokens_is_bounded() {
+    let world = World::new();
+    world.create("t", None, 0).unwrap();
+    world.find("t").unwrap();
+    for number in 0..CACHED_MAX {
+        assert!(world.find(&format!("hvs.{number}")).is_none() && world.find(&format!("hvb.{number}")).is_none());
+    }
+    assert_eq!(world.tokens.cache.len(), 1);
+    for number in 0..CACHED_MAX + 1_000 {
+        let token = format!("t{number}");
+        world.create(&token, None, 0).unwrap();
+        world.find(&token).unwrap();
+    }
+    assert!(world.tokens.cache.len() <= CACHED_MAX, "{}", world.tokens.cache.len());
+}

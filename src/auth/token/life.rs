@@ -15,16 +15,16 @@ pub struct Ttls {
 
 /// What is wished for a token's life. `None` is no wish, and no bound.
 #[derive(Clone, Copy, Default)]
-pub(super) struct Life {
-    pub(super) ttl: Option<Duration>,
-    pub(super) period: Option<Duration>,
-    pub(super) ttl_max: Option<Duration>,
-    pub(super) explicit_max: Option<Duration>,
+pub struct Life {
+    pub ttl: Option<Duration>,
+    pub period: Option<Duration>,
+    pub ttl_max: Option<Duration>,
+    pub explicit_max: Option<Duration>,
 }
 
 impl Life {
     /// What a role says of the lives of its tokens.
-    pub(super) fn of(token: &TokenParams) -> Self {
+    pub fn of(token: &TokenParams) -> Self {
         Self {
             ttl: positive(token.ttl_s),
             period: positive(token.period_s),
@@ -34,7 +34,7 @@ impl Life {
     }
 
     /// When a token ends that was made at `created` and gets this now. A wish beyond the bounds is cut, with a warning.
-    pub(super) fn end(
+    pub fn end(
         &self,
         ttls: Ttls,
         created: Timestamp,
@@ -45,7 +45,7 @@ impl Life {
         let (ttl, end) = match self.period {
             Some(period) => {
                 if period > max {
-                    warnings.push(exceeded("Period", period, max));
+                    warnings.push(exceeded("period", period, max));
                 }
                 (period.min(max), self.explicit_max.map(|max| later(created, max)))
             }
@@ -78,7 +78,8 @@ fn later(time: Timestamp, by: Duration) -> Timestamp {
     time.checked_add(by).unwrap_or(Timestamp::MAX)
 }
 
-fn exceeded(what: &str, wish: Duration, max: Duration) -> String {
+/// The warning that a wish was cut.
+pub fn exceeded(what: &str, wish: Duration, max: Duration) -> String {
     let (wish, max) = (go_duration(wish), go_duration(max));
     format!("{what} of {wish:?} exceeded the effective max_ttl of {max:?}; {what} value is capped accordingly")
 }

@@ -6,7 +6,8 @@ use serde::{Deserialize, Deserializer};
 use super::config::Config;
 use super::entry::{Cas, Entry};
 use super::secret::{self, Secret};
-use super::text::{Given, Text};
+use super::store::Data;
+use super::text::Given;
 use super::{Kv2, check_path, invalid, store};
 use crate::api::json::Json;
 use crate::api::route::Captures;
@@ -103,9 +104,9 @@ pub(super) enum Answer {
 impl Kv2 {
     /// Reads a version of a secret; the latest, unless the number is above 0.
     pub(super) fn read(&self, view: &View<'_>, path: &str, version: i64, now: Timestamp) -> Result<Answer, Error> {
-        store::persist(|| {
-            let Some(found) = self.find(view, path)? else { return Ok(Some(Answer::Nothing)) };
-            read_version(view, &found, version, now)
+        self.look(view, path, |found| match found {
+            Some(found) => read_version(view, found, version, now),
+            None => Ok(Some(Answer::Nothing)),
         })
     }
 }
@@ -132,15 +133,14 @@ impl Endpoint for WriteSecret {
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         let Some(Given(data)) = self.data else { return Err(Error::invalid(NO_DATA)) };
+        let mut data = Data::from(data);
         check_path(&self.path)?;
         let view = call.view()?;
         let config = Config::read(&view)?;
         kv.change(&view, &self.path, |entry, versions| {
             let entry = entry.get_or_insert_with(|| Entry::new(call.now));
             entry.check_cas(self.options.cas, &config)?;
-            let pruned = entry.add_version(call.now, &config);
-            versions.delete(entry, pruned);
-            versions.put(entry, entry.current, &data)?;
+            versions.add(entry, &mut data, call.now, &config)?;
             Ok(entry.shown_latest())
         })
     }
@@ -170,11 +170,8 @@ impl Endpoint for PatchSecret {
                 Some(version) if !version.is_alive(call.now) => return Ok(entry.shown_latest().status(NOT_FOUND)),
                 Some(_) => {}
             }
-            let patched: Option<Text> = versions.patched(entry, entry.current, &patch)?;
-            let Some(data) = patched else { return Ok(Reply::nothing().status(NOT_FOUND)) };
-            let pruned = entry.add_version(call.now, &config);
-            versions.delete(entry, pruned);
-            versions.put(entry, entry.current, &data)?;
+            let Some(mut data) = versions.patched(entry, &patch)? else { return Ok(Reply::nothing()) }; // Tried again.
+            versions.add(entry, &mut data, call.now, &config)?;
             Ok(entry.shown_latest())
         })
     }

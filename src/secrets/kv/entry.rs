@@ -3,7 +3,6 @@
 //! Pure rules, Vault's: check-and-set, how many versions are kept, when they expire. Does not know where any of it is kept.
 
 use std::collections::BTreeMap;
-use std::ops::RangeInclusive;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
@@ -56,6 +55,9 @@ pub(super) struct Version {
     /// Whether its data are gone for good.
     #[serde(default, skip_serializing_if = "is_default")]
     pub destroyed: bool,
+    /// Where its data are: what it took over from a version that went, or else what has its number.
+    #[serde(default, skip_serializing_if = "is_default")]
+    slot: Option<u64>,
 }
 
 /// What clients decide for one secret.
@@ -136,20 +138,30 @@ impl Entry {
         }
     }
 
-    /// Adds a version. Returns the numbers of those that are not kept any longer.
-    pub(super) fn add_version(&mut self, now: Timestamp, config: &Config) -> RangeInclusive<u64> {
+    /// Adds a version, which takes the slot of one that is not kept any longer. Returns the slots of the other such.
+    pub(super) fn add_version(&mut self, now: Timestamp, config: &Config) -> Vec<u64> {
         self.current += 1;
         self.updated = now;
-        self.versions.push(Version { created: now, deletion: self.expiry(now, config), destroyed: false });
+        self.versions.push(Version::new(now, self.expiry(now, config)));
         let settings = [self.settings.max_versions, config.max_versions, MAX_VERSIONS_DEFAULT];
         let most = settings.into_iter().find(|most| *most > 0).map_or(1, u64::from);
-        let first = self.first();
-        if self.current - self.oldest >= most {
-            self.oldest = self.current - most + 1;
-            let pruned = self.index(self.oldest).unwrap_or(0).min(self.versions.len());
-            self.versions.drain(..pruned);
+        if self.current - self.oldest < most {
+            return Vec::new();
         }
-        first..=self.first() - 1
+        self.oldest = self.current - most + 1;
+        let pruned = self.index(self.oldest).unwrap_or(0);
+        let mut free: Vec<u64> = self.numbered().take(pruned).map(|(number, version)| version.slot(number)).collect();
+        self.versions.drain(..pruned);
+        if let Some(version) = self.versions.last_mut() {
+            version.slot = free.pop();
+        }
+        free
+    }
+
+    /// Where the data of a version are. No two versions of a secret share a slot: a version's slot has its number, which
+    /// no other has, or is one that a version had that went.
+    pub(super) fn slot(&self, number: u64) -> u64 {
+        self.version(number).map_or(number, |version| version.slot(number))
     }
 
     /// Marks versions as deleted.
@@ -222,6 +234,15 @@ impl Entry {
 }
 
 impl Version {
+    /// A version that has a slot of its own.
+    pub(super) fn new(created: Timestamp, deletion: Option<Timestamp>) -> Self {
+        Self { created, deletion, destroyed: false, slot: None }
+    }
+
+    fn slot(&self, number: u64) -> u64 {
+        self.slot.unwrap_or(number)
+    }
+
     /// Whether it can be read.
     pub(super) fn is_alive(&self, now: Timestamp) -> bool {
         !self.destroyed && self.deletion.is_none_or(|deletion| now < deletion)
@@ -279,6 +300,8 @@ const MAX_VERSIONS_DEFAULT: u32 = 10;
 
 #[cfg(test)]
 mod tests {
+    use std::collections::BTreeSet;
+
     use super::*;
 
     const SECOND: Duration = Duration::from_secs(1);
@@ -304,17 +327,28 @@ mod tests {
         entry.numbered().map(|(number, _)| number).collect()
     }
 
+    fn slots(entry: &Entry) -> BTreeSet<u64> {
+        let slots: BTreeSet<_> = entry.numbered().map(|(number, version)| version.slot(number)).collect();
+        assert_eq!(slots.len(), entry.versions.len());
+        slots
+    }
+
     #[test]
     fn old_versions_are_pruned_by_a_write() {
         let check = |written: u64, of_secret: u32, of_mount: u32, oldest: u64, first: u64| {
             let config = Config { max_versions: of_mount, ..config() };
             let mut entry = Entry::new(at(0));
             entry.settings.max_versions = of_secret;
-            let mut pruned = Vec::new();
-            (1..=written).for_each(|second| pruned.extend(entry.add_version(at(second), &config)));
+            let mut taken = BTreeSet::new();
+            for second in 1..=written {
+                for free in entry.add_version(at(second), &config) {
+                    assert!(taken.remove(&free), "{free} is free once");
+                }
+                taken.insert(entry.slot(second));
+                assert_eq!(slots(&entry), taken, "no two have the same, and none is left over");
+            }
             assert_eq!(entry.oldest, oldest, "{written} {of_secret} {of_mount}");
             assert_eq!(kept(&entry), (first..=written).collect::<Vec<_>>());
-            assert_eq!(pruned, (1..first).collect::<Vec<_>>(), "each once");
             assert!(entry.version(first - 1).is_none() && entry.version(written + 1).is_none());
         };
         check(1, 0, 0, 0, 1);
@@ -333,8 +367,8 @@ mod tests {
     fn a_lower_maximum_prunes_all_at_once() {
         let mut entry = entry(10);
         entry.settings.max_versions = 3;
-        assert_eq!(entry.add_version(at(11), &config()), 1..=8);
-        assert_eq!(kept(&entry), [9, 10, 11]);
+        assert_eq!(entry.add_version(at(11), &config()), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!((kept(&entry), slots(&entry)), (vec![9, 10, 11], BTreeSet::from([8, 9, 10])));
         entry.settings.max_versions = 5;
         assert!(entry.add_version(at(12), &config()).is_empty(), "what is gone does not come back");
         assert_eq!((kept(&entry), entry.oldest), (vec![9, 10, 11, 12], 9));

@@ -144,6 +144,24 @@ impl Kv2 {
         self.cache.find(self.mount, view, path, || store::load(view, path, self.places()))
     }
 
+    /// Lets `look` see the secret at a path, and what is kept of it. It is called again when it returns `None`, because the
+    /// secret was another by then.
+    fn look<T>(
+        &self,
+        view: &View<'_>,
+        path: &str,
+        mut look: impl FnMut(Option<&Secret>) -> Result<Option<T>, Error>,
+    ) -> Result<T, Error> {
+        store::persist(|| {
+            let seen = look(self.find(view, path)?.as_deref())?;
+            if seen.is_none() {
+                // Whoever changed it may not have dropped it yet.
+                self.cache.0.remove(self.mount, path);
+            }
+            Ok(seen)
+        })
+    }
+
     /// Changes a secret; see [`store::change`].
     fn change<T>(
         &self,

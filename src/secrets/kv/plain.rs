@@ -22,6 +22,8 @@ pub struct Kv1 {
     mount: Uuid,
     /// The lease of secrets that name none.
     lease_s: u64,
+    /// Whether each read is under a lease of its own.
+    leased: bool,
     cache: Arc<SecretCache>,
 }
 
@@ -40,8 +42,8 @@ impl Engine for Kv1 {
 
 impl Kv1 {
     /// The engine of the mount with this identifier. The cache is shared with other mounts, and with those who end this one.
-    pub fn new(mount: Uuid, lease_s: u64, cache: Arc<SecretCache>) -> Self {
-        Self { mount, lease_s, cache }
+    pub fn new(mount: Uuid, lease_s: u64, leased: bool, cache: Arc<SecretCache>) -> Self {
+        Self { mount, lease_s, leased, cache }
     }
 
     fn find(&self, view: &View<'_>, path: &str) -> Result<Option<Arc<Secret>>, Error> {
@@ -103,7 +105,9 @@ impl Endpoint for ReadPlain {
     fn run(self, kv: &Kv1, call: &Call<'_>) -> Result<Reply, Error> {
         let found = kv.find(&call.view()?, &self.path)?.ok_or(Error::NotFound)?;
         let data = found.latest_data(call.now).ok_or(Error::NotFound)?;
-        Ok(Reply::json(secret::copy(data)).lease(found.lease_s.unwrap_or(kv.lease_s)))
+        let reply = Reply::json(secret::copy(data)).lease(found.lease_s.unwrap_or(kv.lease_s));
+        // Only what names its lease is renewed.
+        Ok(if kv.leased { reply.leased(found.lease_s.is_some()) } else { reply })
     }
 }
 

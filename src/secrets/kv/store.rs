@@ -1,11 +1,17 @@
 //! Where secrets are kept, and how they change: every change is one commit, made on what it was decided on, or tried again.
 //!
-//! Layout, below the mount: `meta/<path>` holds the entry of a secret, `version/<id of the entry>/<number>` the data of one
-//! version; `v1/<path>` a secret of version 1. `upgraded` is there once the mount is of version 2: from then on nobody adds
-//! to `v1/`, and what is still there counts as version 1 of its path until it is converted. Knows nothing of the cache.
+//! Layout, below the mount: `meta/<path>` holds the entry of a secret, `version/<id of the entry>/<slot>` the data of one
+//! version, with its number; `v1/<path>` a secret of version 1. `upgraded` is there once the mount is of version 2: from
+//! then on nobody adds to `v1/`, and what is still there counts as version 1 of its path until it is converted. Knows
+//! nothing of the cache.
+//!
+//! A write that lets a version go puts the new one in its slot, which is one change of the store instead of two. A reader
+//! looks into the entry first and into the slot then, and what he finds there may be of a later version by now: the number
+//! tells, and he begins again.
 
 use serde::{Deserialize, Serialize};
 
+use super::config::Config;
 use super::entry::{Entry, Version};
 use super::secret::Secret;
 use super::text::Text;
@@ -27,15 +33,43 @@ impl Stored for Plain {
     const VERSION: u8 = 1;
 
     fn encoded_len(&self) -> usize {
-        PLAIN_OVERHEAD_USUAL + self.data.encoded_len()
+        PLAIN_OVERHEAD_USUAL + self.data.as_bytes().len()
     }
 }
 
 impl Plain {
     /// What a mount of version 2 makes of it.
     fn entry(&self) -> Entry {
-        let first = Version { created: self.written, deletion: None, destroyed: false };
+        let first = Version::new(self.written, None);
         Entry { current: 1, versions: vec![first], ..Entry::new(self.written) }
+    }
+}
+
+/// The data of one version, as they are kept.
+#[derive(Serialize, Deserialize)]
+pub(super) struct Data {
+    /// `None` in what the first form of this record was: the version whose number the slot has.
+    number: Option<u64>,
+    data: Text,
+}
+
+impl Stored for Data {
+    const VERSION: u8 = 2;
+
+    fn encoded_len(&self) -> usize {
+        DATA_OVERHEAD_MAX + self.data.as_bytes().len()
+    }
+
+    /// The first form was nothing but the data.
+    fn earlier(version: u8, json: &[u8]) -> Option<serde_json::Result<Self>> {
+        (version == 1).then(|| Ok(Self { number: None, data: serde_json::from_slice(json)? }))
+    }
+}
+
+impl From<Text> for Data {
+    /// Data that have no number before they are a version.
+    fn from(data: Text) -> Self {
+        Self { number: None, data }
     }
 }
 
@@ -88,9 +122,11 @@ fn with_latest(view: &View<'_>, found: Found<Entry>) -> Result<Option<Secret>, E
     Ok(Some(Secret::new(entry, latest.as_ref().map(|latest| &latest.value), seq)))
 }
 
-/// The data of one version.
+/// The data of one version. `None` if they are gone, because the secret is another by now.
 pub(super) fn version(view: &View<'_>, entry: &Entry, number: u64) -> Result<Option<Found<Text>>, Error> {
-    Ok(view.get(&version_path(entry, number))?)
+    let slot = entry.slot(number);
+    let found = view.get::<Data>(&slot_path(entry, slot))?.filter(|found| found.value.number.unwrap_or(slot) == number);
+    Ok(found.map(|Found { value, stamp, seq }| Found { value: value.data, stamp, seq }))
 }
 
 /// Which names of a folder are wanted: at most `limit`, those after `after`.
@@ -142,26 +178,46 @@ pub(super) struct Versions<'a> {
     change: Change<'a>,
     /// Version 1, if it was not converted before.
     converted: Option<Text>,
+    /// Whether another request has changed the secret meanwhile.
+    outrun: bool,
 }
 
 impl Versions<'_> {
-    /// The data of one version, `None` if they are gone.
-    pub(super) fn patched(&self, entry: &Entry, number: u64, patch: &Text) -> Result<Option<Text>, Error> {
+    /// The data of the latest version, changed by a merge patch. `None` if they are gone; the change is then tried again.
+    pub(super) fn patched(&mut self, entry: &Entry, patch: &Text) -> Result<Option<Data>, Error> {
         let patched = match &self.converted {
             Some(data) => Some(data.patched(patch)),
-            None => version(&self.view, entry, number)?.map(|found| found.value.patched(patch)),
+            None => version(&self.view, entry, entry.current)?.map(|found| found.value.patched(patch)),
         };
-        patched.transpose().map_err(|refused| Error::invalid(refused.to_string()))
+        self.outrun = patched.is_none();
+        let patched = patched.transpose().map_err(|refused| Error::invalid(refused.to_string()))?;
+        Ok(patched.map(Data::from))
     }
 
-    pub(super) fn put(&mut self, entry: &Entry, number: u64, data: &Text) -> Result<(), Error> {
-        self.change.put(&version_path(entry, number), data)?;
+    /// Adds a version, in place of those that are not kept any longer.
+    pub(super) fn add(
+        &mut self,
+        entry: &mut Entry,
+        data: &mut Data,
+        now: Timestamp,
+        config: &Config,
+    ) -> Result<(), Error> {
+        for slot in entry.add_version(now, config) {
+            self.change.delete(&slot_path(entry, slot));
+        }
+        self.put(entry, data)
+    }
+
+    /// Sets the data of the latest version.
+    fn put(&mut self, entry: &Entry, data: &mut Data) -> Result<(), Error> {
+        data.number = Some(entry.current);
+        self.change.put(&slot_path(entry, entry.slot(entry.current)), data)?;
         Ok(())
     }
 
     pub(super) fn delete(&mut self, entry: &Entry, numbers: impl IntoIterator<Item = u64>) {
         for number in numbers {
-            self.change.delete(&version_path(entry, number));
+            self.change.delete(&slot_path(entry, entry.slot(number)));
         }
     }
 }
@@ -176,7 +232,7 @@ pub(super) fn change<T>(
 ) -> Result<T, Error> {
     let entry_path = entry_path(path);
     persist(|| {
-        let mut versions = Versions { view: *view, change: view.change(), converted: None };
+        let mut versions = Versions { view: *view, change: view.change(), converted: None, outrun: false };
         let found = view.get::<Entry>(&entry_path)?;
         let stamp = found.as_ref().map(|found| &found.stamp);
         let before = found.as_ref().map(|found| &found.value);
@@ -185,6 +241,9 @@ pub(super) fn change<T>(
             convert(&mut entry, path, &mut versions)?;
         }
         let outcome = edit(&mut entry, &mut versions)?;
+        if versions.outrun {
+            return Ok(None);
+        }
         let mut change = versions.change;
         if entry.as_ref() == before && change.is_empty() {
             return Ok(Some(outcome));
@@ -206,9 +265,10 @@ fn convert(entry: &mut Option<Entry>, path: &str, versions: &mut Versions<'_>) -
     let plain_path = plain_path(path);
     let Some(Found { value: plain, stamp, .. }) = versions.view.get::<Plain>(&plain_path)? else { return Ok(()) };
     let converted = plain.entry();
-    versions.put(&converted, 1, &plain.data)?;
+    let mut data = Data::from(plain.data);
+    versions.put(&converted, &mut data)?;
     versions.change.delete(&plain_path).expect(&plain_path, &stamp);
-    versions.converted = Some(plain.data);
+    versions.converted = Some(data.data);
     *entry = Some(converted);
     Ok(())
 }
@@ -287,8 +347,8 @@ fn plain_path(path: &str) -> String {
 }
 
 /// The numbers have one length, so that their order as texts is their order.
-fn version_path(entry: &Entry, number: u64) -> String {
-    format!("version/{}/{number:010}", entry.id)
+fn slot_path(entry: &Entry, slot: u64) -> String {
+    format!("version/{}/{slot:010}", entry.id)
 }
 
 const ENTRIES: &str = "meta/";
@@ -297,170 +357,10 @@ const UPGRADED: &str = "upgraded";
 
 /// How often a change is tried before the caller has to.
 const ATTEMPTS_MAX: usize = 100;
+/// Bytes of a stored version beside its data: `{"number":18446744073709551615,"data":}`.
+const DATA_OVERHEAD_MAX: usize = 40;
 /// Bytes of a stored secret of version 1 beside its data.
 const PLAIN_OVERHEAD_USUAL: usize = 128;
 
 #[cfg(test)]
-mod tests {
-    use std::sync::Arc;
-
-    use super::super::config::Config;
-    use super::*;
-    use crate::barrier::{Horizon, RootKey, Scope, Sealed};
-    use crate::storage::Memory;
-
-    const NOW: Timestamp = Timestamp::UNIX_EPOCH;
-
-    fn scope() -> Scope {
-        let sealed = Sealed::new(Arc::new(Memory::new()));
-        sealed.initialise(&RootKey::new([7; 32]), b"seal".to_vec()).unwrap().platform()
-    }
-
-    fn text(json: &str) -> Text {
-        Text::of(json).unwrap()
-    }
-
-    fn put(view: &View<'_>, path: &str, json: &str) -> Result<(), Error> {
-        put_plain(view, path, Some(&Plain { written: NOW, lease_s: Some(5), data: text(json) }))
-    }
-
-    /// Adds a version, as a write does.
-    fn write(view: &View<'_>, path: &str, places: Places, json: &str) -> Result<u64, Error> {
-        change(view, path, places, |entry, versions| add(entry, versions, json))
-    }
-
-    fn add(entry: &mut Option<Entry>, versions: &mut Versions<'_>, json: &str) -> Result<u64, Error> {
-        let entry = entry.get_or_insert_with(|| Entry::new(NOW));
-        let pruned = entry.add_version(NOW, &Config::default());
-        versions.delete(entry, pruned);
-        versions.put(entry, entry.current, &text(json))?;
-        Ok(entry.current)
-    }
-
-    /// Number and data of the latest version, as a read finds them.
-    fn latest(view: &View<'_>, path: &str, places: Places) -> Option<(u64, String)> {
-        let secret = load(view, path, places).unwrap()?;
-        let data = secret.latest_data(NOW).unwrap_or_default();
-        Some((secret.entry.current, String::from_utf8(data.to_vec()).unwrap()))
-    }
-
-    fn all(view: &View<'_>, prefix: &str) -> usize {
-        view.list(prefix, "", usize::MAX).unwrap().len()
-    }
-
-    #[test]
-    fn a_secret_is_found_wherever_it_is() {
-        let (scope, horizon) = (scope(), Horizon::default());
-        let view = scope.view(&horizon);
-        put(&view, "a", r#"{"v":1}"#).unwrap();
-        let found = Some((1, r#"{"v":1}"#.to_owned()));
-        assert_eq!(latest(&view, "a", Places::Plain), found);
-        assert_eq!(latest(&view, "a", Places::Both), found);
-        assert_eq!(latest(&view, "a", Places::Entries), None);
-        assert_eq!(load(&view, "a", Places::Plain).unwrap().unwrap().lease_s, Some(5));
-        // Whatever changes it converts it, even what changes nothing.
-        change(&view, "a", Places::Both, |_, _| Ok(())).unwrap();
-        assert_eq!(latest(&view, "a", Places::Both), found);
-        assert_eq!(latest(&view, "a", Places::Entries), found);
-        assert_eq!((all(&view, PLAIN), all(&view, "version/")), (0, 1));
-        assert_eq!(write(&view, "a", Places::Both, r#"{"v":2}"#).unwrap(), 2);
-        assert_eq!(latest(&view, "a", Places::Both), Some((2, r#"{"v":2}"#.to_owned())));
-    }
-
-    #[test]
-    fn a_write_takes_an_unconverted_secret_over() {
-        let (scope, horizon) = (scope(), Horizon::default());
-        let view = scope.view(&horizon);
-        put(&view, "a", r#"{"v":1}"#).unwrap();
-        assert_eq!(write(&view, "a", Places::Both, r#"{"v":2}"#).unwrap(), 2);
-        let entry = load(&view, "a", Places::Entries).unwrap().unwrap().entry;
-        assert_eq!(version(&view, &entry, 1).unwrap().unwrap().value.as_bytes(), br#"{"v":1}"#);
-        put(&view, "b", r#"{"v":1}"#).unwrap();
-        let patched = change(&view, "b", Places::Both, |entry, versions| {
-            let patched = versions.patched(entry.as_ref().unwrap(), 1, &text(r#"{"w":2}"#))?;
-            Ok(patched.map(|text| text.as_bytes().to_vec()))
-        });
-        assert_eq!(patched.unwrap().unwrap(), br#"{"v":1,"w":2}"#);
-        assert_eq!(all(&view, PLAIN), 0);
-    }
-
-    /// A request of version 1 that was on its way when the mount became one of version 2 must not be lost in silence.
-    #[test]
-    fn nobody_writes_to_version_1_once_it_is_over() {
-        let (scope, horizon) = (scope(), Horizon::default());
-        let view = scope.view(&horizon);
-        put(&view, "a", r#"{"v":1}"#).unwrap();
-        mark_upgraded(&view).unwrap();
-        mark_upgraded(&view).unwrap();
-        assert!(matches!(put(&view, "a", r#"{"v":2}"#), Err(Error::Unavailable(_))));
-        assert!(matches!(put_plain(&view, "a", None), Err(Error::Unavailable(_))));
-        assert_eq!(latest(&view, "a", Places::Both), Some((1, r#"{"v":1}"#.to_owned())));
-    }
-
-    #[test]
-    fn all_secrets_are_converted_by_and_by() {
-        let (scope, horizon) = (scope(), Horizon::default());
-        let view = scope.view(&horizon);
-        let paths = ["a", "a/b", "a/b/c", "a/b/d", "e/f/g/h", "z"];
-        for path in paths {
-            put(&view, path, r#"{"v":1}"#).unwrap();
-        }
-        write(&view, "b", Places::Both, "{}").unwrap();
-        assert_eq!(
-            list(&view, "", Places::Both, &Page { after: "", limit: 9, deep: false }).unwrap(),
-            ["a", "a/", "b", "e/", "z"]
-        );
-        assert_eq!(list(&view, "", Places::Both, &Page { after: "a", limit: 2, deep: false }).unwrap(), ["a/", "b"]);
-        assert_eq!(list(&view, "a/", Places::Both, &Page { after: "", limit: 9, deep: false }).unwrap(), ["b", "b/"]);
-        let mut converted = Vec::new();
-        loop {
-            let some = unconverted(&view, 2).unwrap();
-            assert!(some.len() <= 2);
-            if some.is_empty() {
-                break;
-            }
-            for path in &some {
-                change(&view, path, Places::Both, |_, _| Ok(())).unwrap();
-            }
-            converted.extend(some);
-        }
-        converted.sort_unstable();
-        assert_eq!(converted, paths);
-        assert_eq!(
-            list(&view, "", Places::Entries, &Page { after: "", limit: 9, deep: false }).unwrap(),
-            ["a", "a/", "b", "e/", "z"]
-        );
-    }
-
-    #[test]
-    fn a_change_that_was_outrun_is_made_again() {
-        let (scope, horizon) = (scope(), Horizon::default());
-        let view = scope.view(&horizon);
-        for places in [Places::Entries, Places::Both] {
-            put(&view, "a", "{}").unwrap();
-            let mut tries = 0;
-            let written = change(&view, "a", places, |entry, versions| {
-                tries += 1;
-                if tries == 1 {
-                    write(&view, "a", places, r#"{"by":"the other"}"#)?;
-                }
-                add(entry, versions, r#"{"by":"this"}"#)
-            });
-            let number = written.unwrap();
-            assert_eq!((tries, latest(&view, "a", places)), (2, Some((number, r#"{"by":"this"}"#.to_owned()))));
-        }
-    }
-
-    #[test]
-    fn a_change_that_is_always_outrun_is_given_up() {
-        let (scope, horizon) = (scope(), Horizon::default());
-        let view = scope.view(&horizon);
-        let written = change(&view, "a", Places::Entries, |entry, versions| {
-            write(&view, "a", Places::Entries, "{}")?;
-            add(entry, versions, "{}")
-        });
-        assert!(matches!(written, Err(Error::Unavailable(_))));
-        let others = u64::try_from(ATTEMPTS_MAX).unwrap();
-        assert_eq!(latest(&view, "a", Places::Entries), Some((others, "{}".to_owned())));
-    }
-}
+mod tests;

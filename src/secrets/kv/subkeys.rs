@@ -30,10 +30,7 @@ impl Endpoint for ReadSubkeys {
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         let view = call.view()?;
-        store::persist(|| {
-            let found = kv.find(&view, &self.path)?.ok_or(Error::NotFound)?;
-            self.shape(&view, &found, call)
-        })
+        kv.look(&view, &self.path, |found| self.shape(&view, found.ok_or(Error::NotFound)?, call))
     }
 }
 

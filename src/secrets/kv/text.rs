@@ -15,7 +15,6 @@ use thiserror::Error;
 
 use super::tree::Node;
 use crate::api::weak;
-use crate::barrier::Stored;
 use crate::crypto::wiped::Wiped;
 
 /// One JSON value, wiped when dropped.
@@ -236,14 +235,6 @@ impl<'de> Deserialize<'de> for Text {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
         let text: Box<str> = Box::<RawValue>::deserialize(deserializer)?.into();
         Ok(Self(Wiped::from(text.into_string().into_bytes())))
-    }
-}
-
-impl Stored for Text {
-    const VERSION: u8 = 1;
-
-    fn encoded_len(&self) -> usize {
-        self.0.len()
     }
 }
 

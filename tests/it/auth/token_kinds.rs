@@ -167,7 +167,7 @@ fn wishes_beyond_what_there_can_be_are_cut_with_a_warning() {
         assert_eq!(made["warnings"], told, "{body}");
     };
     let policies = ["default"];
-    let period = "Period of \"9000h\" exceeded the effective max_ttl of \"768h\"; Period value is capped accordingly";
+    let period = "period of \"9000h\" exceeded the effective max_ttl of \"768h\"; period value is capped accordingly";
     check("create", json!({"policies": policies, "period": "9000h"}), 2_764_800, &[period]);
     let ttl = "TTL of \"2h\" exceeded the effective max_ttl of \"1h\"; TTL value is capped accordingly";
     check("create", json!({"policies": policies, "ttl": "2h", "explicit_max_ttl": "1h"}), 3_600, &[ttl]);

@@ -1,7 +1,7 @@
 //! Many clients at the same secret.
 
 use std::collections::BTreeSet;
-use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::thread;
 
 use serde_json::json;
@@ -139,4 +139,86 @@ fn a_secret_made_anew_is_never_mixed_with_its_predecessor() {
         }
         is_over.store(true, Ordering::SeqCst);
     });
+}
+
+/// What writers put into the slot of a version is never served as that version, and no reader is turned away for it.
+#[test]
+fn a_version_is_never_served_with_the_data_of_another() {
+    const WRITERS: usize = 4;
+    const WRITES: usize = 50;
+    for versions_max in [1, 2, 3] {
+        let server = TestServer::with_all_engines();
+        server.post("secret/config", &json!({"max_versions": versions_max})).expect(204);
+        write(&server, "k", &json!({"version": 1}));
+        let left = AtomicUsize::new(WRITERS);
+        thread::scope(|scope| {
+            for _ in 0..WRITERS {
+                scope.spawn(|| {
+                    let mut connection = server.connect();
+                    let mut number = 1;
+                    for _ in 0..WRITES {
+                        // Who writes version n says so, and only he does.
+                        loop {
+                            let body = json!({"options": {"cas": number}, "data": {"version": number + 1}});
+                            let answer = connection.send(&request("POST", "secret/data/k").json(&body)).unwrap();
+                            if answer.status == 200 {
+                                break;
+                            }
+                            answer.refused(400, "check-and-set parameter did not match the current version");
+                            let shown = connection.send(&request("GET", "secret/metadata/k")).unwrap().data();
+                            number = shown["current_version"].as_u64().unwrap();
+                        }
+                    }
+                    left.fetch_sub(1, Ordering::SeqCst);
+                });
+            }
+            for back in 0..4 {
+                let (server, left) = (&server, &left);
+                scope.spawn(move || {
+                    let mut connection = server.connect();
+                    let mut newest = 1_u64;
+                    while left.load(Ordering::SeqCst) > 0 {
+                        // The latest, by its number or without, and those that go next.
+                        let wanted = if back == 0 { 0 } else { (newest + 1).saturating_sub(back) };
+                        let path = format!("secret/data/k?version={wanted}");
+                        let answer = connection.send(&request("GET", &path)).unwrap();
+                        if answer.status == 404 && wanted > 0 {
+                            newest = connection.send(&request("GET", "secret/data/k")).unwrap().data()["metadata"]["version"]
+                                .as_u64()
+                                .unwrap();
+                            continue;
+                        }
+                        assert_eq!(answer.status, 200, "{path}: {}", answer.text());
+                        let data = answer.data();
+                        assert_eq!(data["data"]["version"], data["metadata"]["version"], "{path}");
+                        assert!(wanted == 0 || data["metadata"]["version"] == wanted, "{path}");
+                    }
+                });
+            }
+        });
+        let shown = server.get("secret/metadata/k").data();
+        assert_eq!(shown["current_version"], 1 + WRITERS * WRITES);
+    }
+}
+
+/// A patch that meets a write which takes the slot of what it patches is tried again, and not refused.
+#[test]
+fn a_patch_outlives_the_version_that_it_read() {
+    let server = TestServer::with_all_engines();
+    server.post("secret/config", &json!({"max_versions": 1})).expect(204);
+    write(&server, "k", &json!({}));
+    thread::scope(|scope| {
+        for client in ["a", "b", "c", "d"] {
+            let server = &server;
+            scope.spawn(move || {
+                let mut connection = server.connect();
+                for number in 1..=100 {
+                    let answer = connection.send(&patch("secret/data/k", &json!({"data": {client: number}}))).unwrap();
+                    assert_eq!(answer.status, 200, "{}", answer.text());
+                }
+            });
+        }
+    });
+    assert_eq!(read(&server, "k"), json!({"a": 100, "b": 100, "c": 100, "d": 100}));
+    assert_eq!(server.get("secret/metadata/k").data()["current_version"], 401);
 }

@@ -1,5 +1,5 @@
-//! R22, R34 to R37, R41 to R43: logins that told, or let in, more than they should. How long they take is measured elsewhere:
-//! tests are not timed.
+//! R22, R31, R34 to R37, R41 to R43: logins that told, or let in, more than they should. How long they take is measured
+//! elsewhere: tests are not timed.
 
 use serde_json::{Value, json};
 
@@ -38,6 +38,33 @@ fn r22_a_failed_login_makes_no_token() {
         assert!(matches!(answer.status, 400 | 403) && answer.json().get("auth").is_none(), "{path} {}", answer.text());
     }
     assert_eq!(tokens(), before);
+}
+
+/// R31: something stayed of each refusal. However many names are guessed at, the store is what it was; what is counted of
+/// them in memory is bounded, as its own tests show.
+#[test]
+fn r31_refused_logins_leave_nothing_behind() {
+    let server = server();
+    for method in ["jwt", "kubernetes", "cert"] {
+        let answer = log_in(&server, &format!("auth/{method}/login"), &json!({"role": "none", "jwt": "a.b.c"}));
+        assert!(matches!(answer.status, 400..=499), "{method}: {}", answer.text());
+    }
+    let before = server.stored();
+    for number in 0..200 {
+        let guess =
+            json!({"role_id": number.to_string(), "secret_id": "guess", "role": number.to_string(), "jwt": "a.b.c"});
+        for method in ["approle", "jwt", "kubernetes", "cert"] {
+            let answer = log_in(&server, &format!("auth/{method}/login"), &guess);
+            assert!(matches!(answer.status, 400..=499), "{method}: {}", answer.text());
+        }
+        let forged = server.send(&request("GET", "secret/data/k").token(&format!("hvs.{number}")));
+        assert_eq!(forged.status, 403);
+    }
+    for number in 0..10 {
+        let answer = log_in(&server, &format!("auth/userpass/login/nobody{number}"), &json!({"password": "p"}));
+        assert_eq!(answer.status, 400, "{}", answer.text());
+    }
+    assert!(server.stored() == before, "a refusal was stored");
 }
 
 /// The lock was on one spelling of the name, and the next one was free to be guessed at.

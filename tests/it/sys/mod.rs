@@ -11,5 +11,6 @@ mod policies;
 mod quotas;
 mod remount;
 mod seal_status;
+mod secret_leases;
 mod ui_mounts;
 mod wrapping;

@@ -126,3 +126,31 @@ fn quotas_are_there_after_a_restart() {
     second.get("cubbyhole/a").expect(404);
     refused(&second.get("cubbyhole/a"), "cubbyhole/a", "3600");
 }
+
+#[test]
+fn a_quota_goes_where_its_mount_goes() {
+    for (mount, below) in [("kv", "kv/a"), ("auth/moving", "auth/moving/login/bob")] {
+        let server = TestServer::with_all_engines();
+        if mount != "kv" {
+            server.post("sys/auth/moving", &json!({"type": "userpass"})).expect(204);
+        }
+        server.post("sys/quotas/rate-limit/whole", &json!({"rate": 1000, "path": mount})).expect(204);
+        server.post("sys/quotas/rate-limit/part", &json!({"rate": 1, "path": format!("{below}*")})).expect(204);
+        server.post("sys/quotas/rate-limit/other", &json!({"rate": 1000, "path": "secret"})).expect(204);
+        server.post("sys/remount", &json!({"from": mount, "to": format!("{mount}-moved")})).expect(200);
+        let path = |name: &str| server.get(&format!("sys/quotas/rate-limit/{name}")).data()["path"].clone();
+        let moved = below.replacen(mount, &format!("{mount}-moved"), 1);
+        assert_eq!(path("whole"), format!("{mount}-moved/"));
+        assert_eq!(path("part"), format!("{moved}*"));
+        assert_eq!(path("other"), "secret/");
+        // It counts there, and no longer where the mount was.
+        server.send(&request("GET", &moved));
+        refused(&server.send(&request("GET", &moved)), &moved, "1");
+        assert_ne!(server.send(&request("GET", below)).status, 429);
+        assert_ne!(server.send(&request("GET", below)).status, 429);
+
+        let kind = if mount == "kv" { "sys/mounts/kv-moved" } else { "sys/auth/moving-moved" };
+        server.delete(kind).expect(204);
+        assert_eq!(server.list("sys/quotas/rate-limit").expect(200).json()["data"]["keys"], json!(["other"]));
+    }
+}
