@@ -97,7 +97,7 @@ impl Error {
 impl From<barrier::Error> for Error {
     fn from(error: barrier::Error) -> Self {
         match error {
-            barrier::Error::Locked(barrier::KeyVersion { name, version }) => Self::Locked { name, version },
+            barrier::Error::Locked { name, version } => Self::Locked { name, version },
             error => Self::internal(error),
         }
     }

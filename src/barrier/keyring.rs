@@ -336,7 +336,7 @@ impl Terms {
         let Some(protector) = &self.protector else {
             return Err(self
                 .locked_by()
-                .map_or_else(|| damaged(keyring, NO_PROTECTOR), |key| Error::Locked(key.clone())));
+                .map_or_else(|| damaged(keyring, NO_PROTECTOR), |key| Error::locked(key.clone())));
         };
         let id = self.by_id.last_key_value().map_or(FIRST_TERM, |(newest, _)| newest + 1);
         let term = Term::generate(keyring, id, protector, limits)?;
@@ -382,7 +382,7 @@ impl Terms {
 pub(super) type Keys<'k> = &'k dyn Fn(&KeyVersion) -> Option<Wrapper>;
 
 fn locked(stored: &StoredTerm) -> Error {
-    stored.wrapped_by().map_or(Error::WrongState("a term is locked"), |key| Error::Locked(key.clone()))
+    stored.wrapped_by().map_or(Error::WrongState("a term is locked"), |key| Error::locked(key.clone()))
 }
 
 /// The root key encrypts nothing but the platform keyring; its records name this term.

@@ -49,8 +49,8 @@ pub enum Error {
     #[error("record {path:?} does not open: {reason}")]
     Damaged { path: String, reason: &'static str },
     /// A customer's key is not there, and without it the scope cannot be read or written.
-    #[error("the key {0} is needed")]
-    Locked(KeyVersion),
+    #[error("version {version} of the key {name:?} is needed")]
+    Locked { name: String, version: u32 },
     /// The given root key is not the one of this store.
     #[error("the root key does not open the keyring of this store")]
     WrongRootKey,
@@ -59,6 +59,14 @@ pub enum Error {
     WrongState(&'static str),
     #[error(transparent)]
     Storage(storage::Error),
+}
+
+impl Error {
+    /// A scope cannot be used without this key.
+    pub fn locked(key: KeyVersion) -> Self {
+        let KeyVersion { name, version } = key;
+        Self::Locked { name, version }
+    }
 }
 
 impl From<storage::Error> for Error {

@@ -44,7 +44,7 @@ impl Mount {
     pub(super) fn refuse_locked(&self) -> Result<(), Error> {
         let Some(key) = self.scope.locked_by() else { return Ok(()) };
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
-        Err(Error::from(barrier::Error::Locked(key)))
+        Err(Error::from(barrier::Error::locked(key)))
     }
 
     /// How many requests were refused since the last call.

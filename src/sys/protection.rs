@@ -81,7 +81,7 @@ impl Endpoint for ChangeProtection {
             rate_max: Some(self.rate).filter(|rate| *rate > 0),
             skip_proof: self.skip_proof,
         };
-        active.protect(&call.view()?, &self.path, order, call.now)?;
+        active.protect(&call.view()?, &self.path, &order, call.now)?;
         told(&active, &self.path, call)
     }
 }

@@ -60,7 +60,8 @@ impl Active {
 /// What is signed of a deletion.
 #[derive(Serialize)]
 struct Statement<'s> {
-    statement: &'static str,
+    #[serde(rename = "statement")]
+    what: &'static str,
     cluster: &'s str,
     customer_key: &'s str,
     versions: &'s [u32],
@@ -108,9 +109,11 @@ impl Active {
             record.versions.retain(|number, _| !versions.contains(number));
             Ok(())
         })?;
-        versions.iter().for_each(|number| self.customer_keys.withdraw(&id_of(name, *number)));
+        for number in &versions {
+            self.customer_keys.withdraw(&id_of(name, *number));
+        }
         let statement = Statement {
-            statement: "customer key deleted, nothing hangs on it",
+            what: "customer key deleted, nothing hangs on it",
             cluster: &self.cluster.id,
             customer_key: name,
             versions: &versions,

@@ -84,15 +84,12 @@ impl CustomerKeys {
             return Err(Error::invalid(format!("there are {KEYS_MAX} customer keys already, which is the limit")));
         }
         let mut change = view.change();
-        let mut record = match found {
-            Some(Found { value, stamp, .. }) => {
-                change.expect(&path_of(name), &stamp);
-                value
-            }
-            None => {
-                change.expect_absent(&path_of(name));
-                KeyRecord::default()
-            }
+        let mut record = if let Some(Found { value, stamp, .. }) = found {
+            change.expect(&path_of(name), &stamp);
+            value
+        } else {
+            change.expect_absent(&path_of(name));
+            KeyRecord::default()
         };
         if record.versions.len() >= VERSIONS_MAX {
             let text = format!("{name:?} has {VERSIONS_MAX} versions, which is the limit: delete old ones first");

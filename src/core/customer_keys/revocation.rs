@@ -50,7 +50,8 @@ pub struct Outcome {
 /// What is signed of a revocation.
 #[derive(Serialize)]
 struct Statement<'s> {
-    statement: &'static str,
+    #[serde(rename = "statement")]
+    what: &'static str,
     cluster: &'s str,
     customer_key: &'s str,
     versions: &'s [u32],
@@ -83,7 +84,9 @@ impl Active {
             before.push(self.mounts.renew(mount)?);
         }
         if order.drill.is_none() {
-            versions.iter().for_each(|version| self.customer_keys.withdraw(&id_of(order.name, *version)));
+            for version in &versions {
+                self.customer_keys.withdraw(&id_of(order.name, *version));
+            }
         }
         let effective_us = microseconds(began.elapsed());
         let mounts: Vec<String> = mounts.into_iter().map(|mount| mount.entry.path.clone()).collect();
@@ -98,7 +101,7 @@ impl Active {
             Ok(())
         })?;
         let statement = Statement {
-            statement: "customer key revoked",
+            what: "customer key revoked",
             cluster: &self.cluster.id,
             customer_key: order.name,
             check_values: check_values(&record, &versions),
@@ -143,21 +146,21 @@ impl Active {
         self: &Arc<Self>,
         view: &View<'_>,
         name: &str,
-        key: CustomerKey,
+        key: &CustomerKey,
         now: Timestamp,
     ) -> Result<(u32, Vec<String>), Error> {
         let record = CustomerKeys::read(view, name)?;
-        let Some((number, version)) = record.version_of(&key) else { return Err(another_key(name, &record, &key)) };
+        let Some((number, version)) = record.version_of(key) else { return Err(another_key(name, &record, key)) };
         if record.drill.as_ref().is_some_and(|drill| drill.versions.contains(&number)) {
             self.end_drill(view, name, now)?;
         }
         let _changing = self.customer_keys.change();
         if version.storage == Storage::Memory {
-            self.customer_keys.present(id_of(name, number), clone_of(&key)?);
+            self.customer_keys.present(id_of(name, number), clone_of(key)?);
         }
         edit(view, name, |record| {
             if let Some(version) = record.versions.get_mut(&number) {
-                version.keep(&key);
+                version.keep(key);
                 (version.revoked, version.last_use) = (None, Some(now));
             }
             Ok(())

@@ -119,7 +119,9 @@ impl Active {
     pub(crate) fn disable(&self, view: &View<'_>, path: &str) -> Result<(), Error> {
         let mount = self.mounts.at(path);
         self.mounts.disable(view, path)?;
-        mount.into_iter().for_each(|mount| self.protections.forget(mount.entry.uuid));
+        if let Some(mount) = mount {
+            self.protections.forget(mount.entry.uuid);
+        }
         Ok(())
     }
 
@@ -129,11 +131,11 @@ impl Active {
         self: &Arc<Self>,
         view: &View<'_>,
         path: &str,
-        order: Order,
+        order: &Order,
         now: Timestamp,
     ) -> Result<(), Error> {
         let mount = self.protected_mount(path)?;
-        let to = self.wanted(view, &order)?;
+        let to = self.wanted(view, order)?;
         let job = self.protections.job(&mount);
         let mut job = held(&job);
         if let Some(under_way) = &mut job.record.migration {
@@ -153,7 +155,7 @@ impl Active {
             job.record.migration = Some(migration);
             job.pace = worker::Pace::default();
         }
-        self.write(view, &mount, &job.record)?;
+        write(view, &mount, &job.record)?;
         drop(job);
         self.drive();
         Ok(())
@@ -190,7 +192,7 @@ impl Active {
             *migration = Migration { rate_max: migration.rate_max, progress, ..undo };
         }
         tracing::warn!(mount = mount.entry.path, "a change of protection was cancelled");
-        self.write(view, &mount, &job.record)?;
+        write(view, &mount, &job.record)?;
         drop(job);
         self.drive();
         Ok(())
@@ -212,14 +214,7 @@ impl Active {
         let job = self.protections.job(&mount);
         let mut job = held(&job);
         edit(job.migration()?);
-        self.write(view, &mount, &job.record)
-    }
-
-    fn write(&self, view: &View<'_>, mount: &Mount, record: &ProtectionRecord) -> Result<(), Error> {
-        let mut change = view.change();
-        change.put(&path_of(mount), record)?;
-        change.commit()?;
-        Ok(())
+        write(view, &mount, &job.record)
     }
 
     /// The mount at a path, if its protection is its own.
@@ -247,6 +242,13 @@ impl Active {
         }
         Ok(Guard::Customer(id))
     }
+}
+
+fn write(view: &View<'_>, mount: &Mount, record: &ProtectionRecord) -> Result<(), Error> {
+    let mut change = view.change();
+    change.put(&path_of(mount), record)?;
+    change.commit()?;
+    Ok(())
 }
 
 fn refuse_weak(from: &Guard, to: &Guard, mode: Mode) -> Result<(), Error> {

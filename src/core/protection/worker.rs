@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::super::Active;
 use super::super::mounts::Mount;
 use super::record::{Ended, Guard, Migration, Mode, Step};
-use super::{Job, Protections, held, path_of};
+use super::{Job, Protections, held, path_of, write};
 use crate::api::Error;
 use crate::barrier::{self, Horizon, Portion, Seq};
 use crate::clock::{Stopwatch, Timestamp};
@@ -129,7 +129,7 @@ impl Active {
         match (migration.mode, &migration.step) {
             (Mode::Rewrap, _) => self.rewrap_terms(mount, job, now),
             (Mode::Reencrypt, Step::Begin) => self.begin(mount, job, now),
-            (Mode::Reencrypt, Step::Drain) => self.drain(mount, job),
+            (Mode::Reencrypt, Step::Drain) => drain(mount, job),
             (Mode::Reencrypt, Step::Move { after }) => self.move_some(mount, job, &after.clone()),
             (Mode::Reencrypt, Step::Verify { after }) => self.verify_some(mount, job, &after.clone(), now),
         }
@@ -161,17 +161,7 @@ impl Active {
         if let Guard::Customer(key) = &migration.to {
             self.customer_keys.note_use(&view, key, now)?;
         }
-        self.write(&view, mount, &job.record)
-    }
-
-    fn drain(&self, mount: &Mount, job: &mut Job) -> Result<(), Error> {
-        let migration = job.migration()?;
-        if mount.scope.is_idle(&migration.retiring) {
-            migration.step = Step::Move { after: String::new() };
-        } else {
-            job.pace.rest(DRAIN_PAUSE);
-        }
-        Ok(())
+        write(&view, mount, &job.record)
     }
 
     /// Encrypts some records anew, and notes how far that goes, in one commit.
@@ -241,7 +231,7 @@ impl Active {
         (record.settled, record.since) = (to, Some(now));
         record.last = Some(Ended { mode, cancelled: undoing, started, finished: now, progress });
         let horizon = Horizon::default();
-        self.write(&self.platform.view(&horizon), mount, &record)?;
+        write(&self.platform.view(&horizon), mount, &record)?;
         self.barrier.durable(horizon.seq()).wait();
         job.record = record;
         Ok(())
@@ -261,6 +251,16 @@ impl Migration {
     fn rest_after(&self, records: u64) -> Duration {
         self.rate_max.map_or(Duration::ZERO, |rate| Duration::from_millis(records.saturating_mul(1_000) / rate.max(1)))
     }
+}
+
+fn drain(mount: &Mount, job: &mut Job) -> Result<(), Error> {
+    let migration = job.migration()?;
+    if mount.scope.is_idle(&migration.retiring) {
+        migration.step = Step::Move { after: String::new() };
+    } else {
+        job.pace.rest(DRAIN_PAUSE);
+    }
+    Ok(())
 }
 
 fn count(mount: &Mount) -> Result<u64, Error> {

@@ -73,7 +73,7 @@ impl Endpoint for Restore {
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let (active, view) = (core.unsealed()?, call.view()?);
         let key = self.material.key(call)?;
-        let (number, _) = active.restore(&view, &self.name, key, call.now)?;
+        let (number, _) = active.restore(&view, &self.name, &key, call.now)?;
         let version = CustomerKeys::read(&view, &self.name)?.versions.remove(&number).ok_or(Error::NotFound)?;
         Ok(super::told(&active, &self.name, number, &version))
     }
