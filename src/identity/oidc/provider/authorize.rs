@@ -95,7 +95,7 @@ impl Authorize {
             "" => return Err(invalid("response_type parameter is required")),
             _ => return Err(fault(400, "unsupported_response_type", "unsupported response_type value")),
         }
-        let entity_id = self.admitted_entity(on, call, &client)?;
+        let entity_id = admitted_entity(on, call, &client)?;
         let (challenge, auth_time_s) = (self.challenge(&client)?, self.auth_time_s(call)?);
         Ok(Grant {
             provider: self.name.clone(),
@@ -107,22 +107,6 @@ impl Authorize {
             auth_time_s,
             challenge,
         })
-    }
-
-    /// The caller's entity, if it is one that the client is for.
-    fn admitted_entity(&self, on: &IdentityEngine, call: &Call<'_>, client: &Client) -> Result<String, Refusal> {
-        let denied = |text: &str| fault(400, "access_denied", text);
-        let entity = &call.admitted.known_caller()?.record.entity_id;
-        if entity.is_empty() {
-            return Err(denied("identity entity must be associated with the request"));
-        }
-        let view = call.view()?;
-        let person = on.identity().person(&view, entity)?;
-        let person = person.ok_or_else(|| denied("identity entity associated with the request not found"))?;
-        if !assignment::admit(&view, &client.assignments, &person)? {
-            return Err(denied("identity entity not authorized by client assignment"));
-        }
-        Ok(person.entity.id)
     }
 
     fn challenge(&self, client: &Client) -> Result<Option<Challenge>, Refusal> {
@@ -154,4 +138,20 @@ impl Authorize {
         }
         Ok(Some(created_s))
     }
+}
+
+/// The caller's entity, if it is one that the client is for.
+fn admitted_entity(on: &IdentityEngine, call: &Call<'_>, client: &Client) -> Result<String, Refusal> {
+    let denied = |text: &str| fault(400, "access_denied", text);
+    let entity = &call.admitted.known_caller()?.record.entity_id;
+    if entity.is_empty() {
+        return Err(denied("identity entity must be associated with the request"));
+    }
+    let view = call.view()?;
+    let person = on.identity().person(&view, entity)?;
+    let person = person.ok_or_else(|| denied("identity entity associated with the request not found"))?;
+    if !assignment::admit(&view, &client.assignments, &person)? {
+        return Err(denied("identity entity not authorized by client assignment"));
+    }
+    Ok(person.entity.id)
 }
