@@ -81,7 +81,7 @@ fn what_is_no_key_is_refused_with_a_text_that_teaches() {
     check(b"correct horse battery staple!!!!", "readable text");
     check(&[0; 32], "all zeros");
     check(&[7; 32], "byte");
-    check(&[0x81, 0x13, 0xfe, 0x42].repeat(8), "pattern");
+    check(&[0x81, 0x13, 0xfe, 0x42].repeat(8), "repeats itself");
     let text = server.send(
         &request("POST", "sys/customer-keys/k")
             .header("Content-Type", "application/x-www-form-urlencoded")
