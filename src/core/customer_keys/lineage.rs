@@ -1,7 +1,7 @@
 //! What hangs on a customer's key: mounts, and the records in them. It is read from the keyrings and the records
 //! themselves, so it cannot be out of date.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use serde::Serialize;
@@ -85,8 +85,11 @@ impl Active {
             let text = format!("customer key {name:?} has no version {}", version.unwrap_or_default());
             return Err(Error::Missing(text.into()));
         }
-        let mounts = self.mounts_under(name, &versions).iter().map(|mount| mount.entry.path.clone()).collect();
-        Ok((versions, mounts))
+        let bound =
+            self.protections.bound_for(name, &versions).into_iter().filter_map(|uuid| self.mounts.by_uuid(uuid));
+        let mounts = self.mounts_under(name, &versions).into_iter().chain(bound);
+        let mounts: BTreeSet<String> = mounts.map(|mount| mount.entry.path.clone()).collect();
+        Ok((versions, mounts.into_iter().collect()))
     }
 
     /// Deletes versions of a key on which nothing hangs, and signs that this is so.
@@ -97,9 +100,10 @@ impl Active {
         version: Option<u32>,
         now: Timestamp,
     ) -> Result<(Vec<u32>, Receipt), Error> {
-        let _changing = self.customer_keys.change();
+        // Before the keys stand still: a change of protection that begins now waits for them while it is looked at.
         let (versions, mounts) = self.would_delete(view, name, version)?;
-        if !mounts.is_empty() {
+        let _changing = self.customer_keys.change();
+        if !mounts.is_empty() || !self.mounts_under(name, &versions).is_empty() {
             let mounts = mounts.join(", ");
             return Err(Error::invalid(format!(
                 "customer key {name:?} still protects {mounts}: move these mounts to another key or to the platform first"

@@ -33,6 +33,8 @@ pub struct Protections {
 pub struct Job {
     record: ProtectionRecord,
     pace: worker::Pace,
+    /// Why the last step failed.
+    trouble: Option<String>,
 }
 
 /// A change that an administrator wants.
@@ -82,6 +84,19 @@ impl Protections {
         self.by_mount.write().unwrap_or_else(PoisonError::into_inner).remove(&mount);
     }
 
+    /// All mounts whose protection was ever changed.
+    fn all(&self) -> Vec<(Uuid, Arc<Mutex<Job>>)> {
+        let by_mount = self.by_mount.read().unwrap_or_else(PoisonError::into_inner);
+        by_mount.iter().map(|(mount, job)| (*mount, job.clone())).collect()
+    }
+
+    /// The mounts that are to get under one of these versions of a key.
+    pub(super) fn bound_for(&self, name: &str, versions: &[u32]) -> Vec<Uuid> {
+        let is_one = |guard: &Guard| guard.key().is_some_and(|key| key.name == name && versions.contains(&key.version));
+        let is_bound = |job: &Job| job.record.migration.as_ref().is_some_and(|migration| is_one(&migration.to));
+        self.all().into_iter().filter(|(_, job)| is_bound(&held(job))).map(|(mount, _)| mount).collect()
+    }
+
     fn known(&self, mount: Uuid) -> Option<Arc<Mutex<Job>>> {
         self.by_mount.read().unwrap_or_else(PoisonError::into_inner).get(&mount).cloned()
     }
@@ -99,7 +114,7 @@ impl Protections {
 
 impl Job {
     fn new(record: ProtectionRecord) -> Arc<Mutex<Self>> {
-        Arc::new(Mutex::new(Self { record, pace: worker::Pace::default() }))
+        Arc::new(Mutex::new(Self { record, pace: worker::Pace::default(), trouble: None }))
     }
 
     /// The change that is under way.

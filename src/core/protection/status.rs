@@ -1,7 +1,7 @@
 //! What is true of a mount's protection at this moment, as it is told.
 
 use super::super::Active;
-use super::record::{Ended, Guard, Migration, Mode, Window};
+use super::record::{Ended, Guard, Migration, Mode, ProtectionRecord, Window};
 use super::{Wanted, held};
 use crate::api::Error;
 use crate::api::json::Object;
@@ -18,6 +18,8 @@ pub struct Status {
     /// The key that is missing.
     pub locked_by: Option<KeyVersion>,
     pub migration: Option<Migration>,
+    /// Why the last step of it failed.
+    pub trouble: Option<String>,
     pub last: Option<Ended>,
     pub records_total: u64,
     pub now: Timestamp,
@@ -28,7 +30,11 @@ impl Active {
     pub(crate) fn protection(&self, path: &str, now: Timestamp) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
-        let (record, locked_by) = (held(&job).record.clone(), mount.scope.locked_by());
+        let (record, trouble) = {
+            let job = held(&job);
+            (job.record.clone(), job.trouble.clone())
+        };
+        let locked_by = mount.scope.locked_by();
         let state = match (&locked_by, &record.migration) {
             (Some(_), _) => "locked",
             (None, Some(migration)) => state_of(migration, &record.settled, now),
@@ -41,9 +47,10 @@ impl Active {
         };
         let (guard, from) = match &record.migration {
             Some(migration) => (migration.to.clone(), Some(migration.from.clone())),
-            None => (record.settled, None),
+            None => (record.settled.clone(), None),
         };
-        Ok(Status { state, guard, from, locked_by, migration: record.migration, last: record.last, records_total, now })
+        let ProtectionRecord { migration, last, .. } = record;
+        Ok(Status { state, guard, from, locked_by, migration, trouble, last, records_total, now })
     }
 }
 
@@ -113,7 +120,7 @@ impl Status {
     }
 
     /// Why nothing happens, if so.
-    fn waiting(&self) -> Option<&'static str> {
+    fn waiting(&self) -> Option<&str> {
         let migration = self.migration.as_ref()?;
         match (&self.locked_by, migration) {
             (Some(_), _) => Some("for the key that the mount is locked without"),
@@ -122,7 +129,7 @@ impl Status {
             (None, migration) if !migration.window.is_open(self.now) => {
                 Some("for another maintenance window: this one is over")
             }
-            (None, _) => None,
+            (None, _) => self.trouble.as_deref(),
         }
     }
 

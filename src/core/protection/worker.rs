@@ -5,7 +5,7 @@
 //! wait for more than one batch.
 
 use std::sync::atomic::Ordering;
-use std::sync::{Arc, PoisonError, Weak};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::{self, JoinHandle};
 use std::time::Duration;
 
@@ -56,8 +56,8 @@ impl Active {
     pub(in super::super) fn drive(self: &Arc<Self>) {
         let Protections { worker, stopped, .. } = &self.protections;
         let mut worker = worker.lock().unwrap_or_else(PoisonError::into_inner);
-        let alive = worker.0.as_ref().is_some_and(|thread| !thread.is_finished());
-        if alive || stopped.load(Ordering::Acquire) || self.due().is_empty() {
+        let works = worker.0.as_ref().is_some_and(|thread| !thread.is_finished());
+        if works || stopped.load(Ordering::Acquire) || self.due().is_empty() {
             return;
         }
         let active = Arc::downgrade(self);
@@ -76,16 +76,23 @@ impl Active {
         }
     }
 
+    /// Whether the thread may end. Then it has ended for `drive`: nobody relies on a thread that does not look any more.
+    fn is_done(&self) -> bool {
+        let mut worker = self.protections.worker.lock().unwrap_or_else(PoisonError::into_inner);
+        let done = self.protections.stopped.load(Ordering::Acquire) || self.due().is_empty();
+        if done {
+            worker.0 = None;
+        }
+        done
+    }
+
     /// The mounts for which there is something to do.
-    fn due(&self) -> Vec<(Arc<Mount>, Arc<std::sync::Mutex<Job>>)> {
+    fn due(&self) -> Vec<(Arc<Mount>, Arc<Mutex<Job>>)> {
         let now = self.protections.clock.now();
-        let mounts = self.mounts.all().into_iter();
-        let known = mounts.filter_map(|mount| Some((self.protections.known(mount.entry.uuid)?, mount)));
         let is_due = |job: &Job| job.record.migration.as_ref().is_some_and(|migration| migration.is_due(now));
-        known
-            .filter(|(job, mount)| mount.scope.locked_by().is_none() && is_due(&held(job)))
-            .map(|(job, mount)| (mount, job))
-            .collect()
+        let jobs = self.protections.all().into_iter().filter(|(_, job)| is_due(&held(job)));
+        let due = jobs.filter_map(|(uuid, job)| Some((self.mounts.by_uuid(uuid)?, job)));
+        due.filter(|(mount, _)| mount.scope.locked_by().is_none()).collect()
     }
 
     fn turn(&self) -> Turn {
@@ -119,8 +126,18 @@ impl Active {
             if let Error::Locked { .. } = error {
                 return; // Revoked meanwhile: it goes on when the key is back.
             }
-            tracing::error!(mount = mount.entry.path, %error, "a change of protection failed; it will be tried again");
+            let trouble = error.to_string();
+            if job.trouble.as_ref() != Some(&trouble) {
+                tracing::error!(
+                    mount = mount.entry.path,
+                    trouble,
+                    "a change of protection failed; it is tried again and again"
+                );
+            }
+            job.trouble = Some(trouble);
             job.pace.rest(AFTER_FAILURE);
+        } else {
+            job.trouble = None;
         }
     }
 
@@ -277,12 +294,13 @@ fn count(mount: &Mount) -> Result<u64, Error> {
 fn work(active: &Weak<Active>) {
     loop {
         let Some(strong) = active.upgrade() else { return };
-        let turn = strong.turn();
-        drop(strong);
-        match turn {
-            Turn::Worked => {}
-            Turn::Wait(left) => thread::sleep(left.min(SLEEP_MAX)),
-            Turn::Idle => return,
+        match strong.turn() {
+            Turn::Wait(left) => {
+                drop(strong);
+                thread::sleep(left.min(SLEEP_MAX));
+            }
+            Turn::Idle if strong.is_done() => return,
+            Turn::Worked | Turn::Idle => {}
         }
     }
 }

@@ -168,6 +168,8 @@ fn a_scheduled_change_is_cancelled_without_a_trace() {
     let order =
         json!({"protector": "customer", "customer_key": "k", "skip_proof": true, "start": "2027-01-01T00:00:00Z"});
     server.post("sys/mounts/kv/protection", &order).expect(200);
+    let text = server.delete("sys/customer-keys/k").refused_with(400);
+    assert!(text.contains("kv/"), "{text}");
     assert_eq!(server.post("sys/mounts/kv/protection/cancel", &json!({})).expect(200).data()["state"], "platform");
     server.delete("sys/customer-keys/k").expect(200);
 }
