@@ -99,12 +99,7 @@ impl Active {
     ) -> Result<(Vec<u32>, Receipt), Error> {
         let _changing = self.customer_keys.change();
         let (versions, mounts) = self.would_delete(view, name, version)?;
-        if !mounts.is_empty() {
-            let mounts = mounts.join(", ");
-            return Err(Error::invalid(format!(
-                "customer key {name:?} still protects {mounts}: move these mounts to another key or to the platform first"
-            )));
-        }
+        refuse_in_use(name, &mounts)?;
         edit(view, name, |record| {
             record.versions.retain(|number, _| !versions.contains(number));
             Ok(())
@@ -125,6 +120,17 @@ impl Active {
         tracing::warn!(key = name, ?versions, "a customer key was deleted");
         Ok((versions, receipt))
     }
+}
+
+/// Refuses to delete a key that protects mounts, given by their paths.
+pub(super) fn refuse_in_use(name: &str, mounts: &[String]) -> Result<(), Error> {
+    if mounts.is_empty() {
+        return Ok(());
+    }
+    let mounts = mounts.join(", ");
+    Err(Error::invalid(format!(
+        "customer key {name:?} still protects {mounts}: move these mounts to another key or to the platform first"
+    )))
 }
 
 /// How many records of a mount, and bytes, each key holds.

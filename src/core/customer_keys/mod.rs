@@ -17,7 +17,9 @@ use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::entropy::Entropy;
 
+pub mod approvals;
 pub mod lineage;
+pub mod operation;
 pub mod record;
 pub mod revocation;
 pub mod settings;
