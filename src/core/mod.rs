@@ -278,6 +278,9 @@ impl Core {
         if let Err(error) = active.settle_approvals(&view, self.clock.now()) {
             tracing::error!(%error, "what was approved could not be carried out; it will be tried again");
         }
+        if let Err(error) = active.customer_keys.remind(&view, self.clock.now()) {
+            tracing::error!(%error, "it is not known which customer keys are due for rotation");
+        }
         active.drive();
         for mount in active.mounts.all().into_iter().filter(|mount| mount.scope.locked_by().is_none()) {
             let horizon = Horizon::default();

@@ -17,6 +17,7 @@ use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::entropy::Entropy;
 
+mod alarm;
 pub mod approvals;
 pub mod lineage;
 pub mod operation;
@@ -24,6 +25,7 @@ pub mod record;
 pub mod revocation;
 pub mod settings;
 
+use alarm::Alarm;
 use record::{KeyRecord, Storage, VersionRecord, id_of};
 
 #[derive(Default)]
@@ -33,6 +35,7 @@ pub struct CustomerKeys {
     nonces: Mutex<HashMap<[u8; NONCE_LEN], Nonce>>,
     /// Held while a key changes.
     changing: Mutex<()>,
+    alarm: Mutex<Alarm>,
 }
 
 /// What a backup is to be shown with.
