@@ -84,7 +84,9 @@ mod tests {
         let (platform, horizon) = (platform(), Horizon::default());
         let (keys, view) = (CustomerKeys::default(), platform.view(&horizon));
         let at = |minutes: u64| Timestamp::UNIX_EPOCH + Duration::from_mins(minutes);
-        ["early", "late", "never"].map(|name| upload(&keys, &view, name, at(0)));
+        for name in ["early", "late", "never"] {
+            upload(&keys, &view, name, at(0));
+        }
         keys.set_rotation_period(&view, "early", 10 * 60).unwrap();
         keys.set_rotation_period(&view, "late", 60 * 60).unwrap();
         let check = |minutes: u64, expected: &[&str]| {
