@@ -6,6 +6,7 @@ use std::sync::{Arc, PoisonError};
 use serde::{Deserialize, Serialize};
 
 use super::customer_keys::CustomerKeys;
+use super::customer_keys::approvals::Approvals;
 use super::mounts::{MountEntry, Mounts, Tune};
 use super::protection::Protections;
 use super::seal::{Cluster, SealRecord, UnsealKey};
@@ -71,10 +72,18 @@ impl Core {
         let protections = Protections::open(&view, &mounts, self.clock.clone())?;
         self.quotas.load(&view)?;
         barrier.durable(horizon.seq()).wait();
-        let (lockout, waiting) = (Lockout::default(), Waiting::default());
-        let active =
-            Active { barrier, platform, tokens, lockout, waiting, mounts, customer_keys, protections, cluster };
-        let active = Arc::new(active);
+        let active = Arc::new(Active {
+            barrier,
+            platform,
+            tokens,
+            lockout: Lockout::default(),
+            waiting: Waiting::default(),
+            mounts,
+            customer_keys,
+            approvals: Approvals::default(),
+            protections,
+            cluster,
+        });
         active.drive();
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(active);
         Ok(())

@@ -37,6 +37,7 @@ pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
 use customer_keys::CustomerKeys;
+use customer_keys::approvals::Approvals;
 pub use engines::kinds;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
@@ -106,6 +107,7 @@ pub(crate) struct Active {
     pub(crate) waiting: Waiting,
     pub(crate) mounts: Mounts,
     pub(crate) customer_keys: CustomerKeys,
+    pub(crate) approvals: Approvals,
     pub(crate) protections: Protections,
     pub(crate) cluster: seal::Cluster,
 }
@@ -272,6 +274,12 @@ impl Core {
         }
         if let Err(error) = active.end_drills(&view, self.clock.now()) {
             tracing::error!(%error, "a drill could not be ended; it will be tried again");
+        }
+        if let Err(error) = active.settle_approvals(&view, self.clock.now()) {
+            tracing::error!(%error, "what was approved could not be carried out; it will be tried again");
+        }
+        if let Err(error) = active.customer_keys.remind(&view, self.clock.now()) {
+            tracing::error!(%error, "it is not known which customer keys are due for rotation");
         }
         active.drive();
         for mount in active.mounts.all().into_iter().filter(|mount| mount.scope.locked_by().is_none()) {

@@ -11,11 +11,13 @@ use crate::core::customer_keys::record::{KeyRecord, Storage, VersionRecord, id_o
 use crate::core::{Active, Core};
 use crate::engine::{Call, Endpoint};
 
+mod approvals;
 mod backup;
 mod import;
 mod revoke;
 mod settings;
 
+pub use approvals::{Approve, CancelApproval, ListApprovals, ReadApproval};
 pub use backup::{Prove, ReadSigningKey};
 pub use import::{ReadWrappingKey, Restore, Upload};
 pub use revoke::{Delete, Revoke};

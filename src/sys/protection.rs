@@ -5,6 +5,7 @@ use serde::Deserialize;
 
 use crate::api::{Error, Reply};
 use crate::clock::Timestamp;
+use crate::core::customer_keys::operation::Operation;
 use crate::core::protection::record::{Mode, Window};
 use crate::core::protection::{Order, Wanted};
 use crate::core::{Active, Core};
@@ -68,7 +69,6 @@ impl Endpoint for ChangeProtection {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let active = core.unsealed()?;
         let mode = match self.mode.as_str() {
             "" | "reencrypt" => Mode::Reencrypt,
             "rewrap" => Mode::Rewrap,
@@ -81,8 +81,7 @@ impl Endpoint for ChangeProtection {
             rate_max: Some(self.rate).filter(|rate| *rate > 0),
             skip_proof: self.skip_proof,
         };
-        active.protect(&call.view()?, &self.path, &order, call.now)?;
-        told(&active, &self.path, call)
+        core.unsealed()?.submit(call, Operation::Protect { path: self.path, order, subject: None })
     }
 }
 

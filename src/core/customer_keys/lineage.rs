@@ -102,13 +102,9 @@ impl Active {
     ) -> Result<(Vec<u32>, Receipt), Error> {
         // Before the keys stand still: a change of protection that begins now waits for them while it is looked at.
         let (versions, mounts) = self.would_delete(view, name, version)?;
+        refuse_in_use(name, &mounts)?;
         let _changing = self.customer_keys.change();
-        if !mounts.is_empty() || !self.mounts_under(name, &versions).is_empty() {
-            let mounts = mounts.join(", ");
-            return Err(Error::invalid(format!(
-                "customer key {name:?} still protects {mounts}: move these mounts to another key or to the platform first"
-            )));
-        }
+        refuse_in_use(name, &paths(&self.mounts_under(name, &versions)))?;
         edit(view, name, |record| {
             record.versions.retain(|number, _| !versions.contains(number));
             Ok(())
@@ -129,6 +125,22 @@ impl Active {
         tracing::warn!(key = name, ?versions, "a customer key was deleted");
         Ok((versions, receipt))
     }
+}
+
+/// Refuses to delete a key that protects mounts, given by their paths.
+pub(super) fn refuse_in_use(name: &str, mounts: &[String]) -> Result<(), Error> {
+    if mounts.is_empty() {
+        return Ok(());
+    }
+    let mounts = mounts.join(", ");
+    Err(Error::invalid(format!(
+        "customer key {name:?} still protects {mounts}: move these mounts to another key or to the platform first"
+    )))
+}
+
+/// Where mounts are.
+pub(super) fn paths(mounts: &[Arc<Mount>]) -> Vec<String> {
+    mounts.iter().map(|mount| mount.entry.path.clone()).collect()
 }
 
 /// How many records of a mount, and bytes, each key holds.

@@ -4,6 +4,25 @@
 //! A key of storage `sealed` is at hand whenever the platform is unsealed, one of storage `memory` from its presentation
 //! to the end of the process, and neither once it is revoked. The views given to the methods here are views of the
 //! platform.
+//!
+//! Who can read the records of a mount that is `active` under a key:
+//!
+//! | who has | `sealed`, in force or in a drill | `sealed`, revoked | `memory`, loaded | `memory`, revoked or not loaded |
+//! |---|---|---|---|---|
+//! | the data directory | nobody | nobody | nobody | nobody |
+//! | that and the root key | all | none (1) | none (2) | none (2) |
+//! | these, and a copy of the directory from before | all | all | none (2) | none (2) |
+//! | these, and the memory of the running server | all | none (1) | all | none (2) |
+//! | a token, by its policies | yes | 503 | yes | 503 |
+//!
+//! (1) No record has the key any more. But a store writes elsewhere than where it read: the bytes of the old record stay in
+//! the free space of its log files until they are overwritten, and so does the old keyring of the mount. Revocation of a
+//! `sealed` key ends what this server serves; it shreds no old image of a disk.
+//!
+//! (2) A key of storage `memory` is never written. What the mount held *before* it was activated was written under
+//! another key, and copies of that, from backups or from free space, are as readable as they were with that one.
+//!
+//! Names of records, their sizes and times of change are no secret of any key here.
 
 use std::collections::HashMap;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
@@ -17,11 +36,15 @@ use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
 use crate::entropy::Entropy;
 
+mod alarm;
+pub mod approvals;
 pub mod lineage;
+pub mod operation;
 pub mod record;
 pub mod revocation;
 pub mod settings;
 
+use alarm::Alarm;
 use record::{KeyRecord, Storage, VersionRecord, id_of};
 
 #[derive(Default)]
@@ -31,6 +54,7 @@ pub struct CustomerKeys {
     nonces: Mutex<HashMap<[u8; NONCE_LEN], Nonce>>,
     /// Held while a key changes.
     changing: Mutex<()>,
+    alarm: Mutex<Alarm>,
 }
 
 /// What a backup is to be shown with.

@@ -13,6 +13,7 @@ use serde::Serialize;
 use super::super::Active;
 use super::super::mounts::Mount;
 use super::super::receipts::{self, Receipt};
+use super::lineage::paths;
 use super::record::{Drill, DrillReport, KeyRecord, MountInDrill, Storage, VersionRecord, id_of};
 use super::{CustomerKeys, edit};
 use crate::api::Error;
@@ -67,8 +68,8 @@ impl Active {
     /// Which versions a revocation is about, and the paths of the mounts that it would lock.
     pub(crate) fn would_revoke(&self, view: &View<'_>, order: &Order<'_>) -> Result<(Vec<u32>, Vec<String>), Error> {
         let versions = in_force(&CustomerKeys::read(view, order.name)?, order)?;
-        let mounts = self.mounts_under(order.name, &versions);
-        Ok((versions, mounts.iter().map(|mount| mount.entry.path.clone()).collect()))
+        let mounts = paths(&self.mounts_under(order.name, &versions));
+        Ok((versions, mounts))
     }
 
     /// Takes a key out of force. From its return on no request is served with it.

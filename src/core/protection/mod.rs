@@ -4,6 +4,7 @@ use std::collections::HashMap;
 use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
 
+use serde::{Deserialize, Serialize};
 use uuid::Uuid;
 
 use super::Active;
@@ -38,6 +39,7 @@ pub struct Job {
 }
 
 /// A change that an administrator wants.
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Order {
     pub to: Wanted,
     pub mode: Mode,
@@ -47,10 +49,22 @@ pub struct Order {
     pub skip_proof: bool,
 }
 
+#[derive(Clone, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
 pub enum Wanted {
     Platform,
     /// A customer's key by its name, of a version or of the latest.
     Customer(String, Option<u32>),
+}
+
+/// What an order is about: the path and the name that it gives may come to mean something else.
+#[derive(Clone, PartialEq, Eq, Serialize, Deserialize)]
+pub struct Subject {
+    /// The mount, and what protects it.
+    pub mount: Uuid,
+    pub from: Guard,
+    /// Of the key that is wanted.
+    pub fingerprint: Option<String>,
 }
 
 impl Protections {
@@ -140,6 +154,32 @@ impl Active {
         Ok(())
     }
 
+    /// What an order is about, and the order with the version that it means, if it can be taken now.
+    pub(crate) fn examine(&self, view: &View<'_>, path: &str, order: &Order) -> Result<(Order, Subject), Error> {
+        let mount = self.protected_mount(path)?;
+        let to = self.wanted(view, order)?;
+        let job = self.protections.job(&mount);
+        let record = &held(&job).record;
+        refuse_unfit(record, &mount, &to, order.mode)?;
+        let (mount, from) = (mount.entry.uuid, record.settled.clone());
+        let Guard::Customer(id) = to else { return Ok((order.clone(), Subject { mount, from, fingerprint: None })) };
+        let fingerprint = Some(CustomerKeys::version(view, &id)?.fingerprint);
+        let order = Order { to: Wanted::Customer(id.name, Some(id.version)), ..order.clone() };
+        Ok((order, Subject { mount, from, fingerprint }))
+    }
+
+    /// Refuses an order that was about something else when it was given.
+    pub(crate) fn refuse_another(
+        &self,
+        view: &View<'_>,
+        path: &str,
+        order: &Order,
+        then: &Subject,
+    ) -> Result<(), Error> {
+        let (_, now) = self.examine(view, path, order)?;
+        if now == *then { Ok(()) } else { Err(Error::invalid(ANOTHER_SUBJECT)) }
+    }
+
     /// Orders a change of protection. What is there already is no change; another order for the same goal gives the one
     /// that is under way another window and rate.
     pub(crate) fn protect(
@@ -153,14 +193,10 @@ impl Active {
         let to = self.wanted(view, order)?;
         let job = self.protections.job(&mount);
         let mut job = held(&job);
+        refuse_unfit(&job.record, &mount, &to, order.mode)?;
         if let Some(under_way) = &mut job.record.migration {
-            if under_way.to != to {
-                return Err(Error::invalid(UNDER_WAY));
-            }
             (under_way.window, under_way.rate_max) = (order.window, order.rate_max);
         } else if job.record.settled != to {
-            refuse_weak(&job.record.settled, &to, order.mode)?;
-            mount.refuse_locked()?;
             let (window, rate_max) = (order.window, order.rate_max);
             let mut migration =
                 Migration { window, rate_max, ..Migration::new(job.record.settled.clone(), to, order.mode, now) };
@@ -271,6 +307,18 @@ fn write(view: &View<'_>, mount: &Mount, record: &ProtectionRecord) -> Result<()
     Ok(())
 }
 
+/// Refuses an order that does not fit what is there, or what is under way.
+fn refuse_unfit(record: &ProtectionRecord, mount: &Mount, to: &Guard, mode: Mode) -> Result<(), Error> {
+    match &record.migration {
+        Some(under_way) if under_way.to != *to => Err(Error::invalid(UNDER_WAY)),
+        None if record.settled != *to => {
+            refuse_weak(&record.settled, to, mode)?;
+            mount.refuse_locked()
+        }
+        Some(_) | None => Ok(()),
+    }
+}
+
 fn refuse_weak(from: &Guard, to: &Guard, mode: Mode) -> Result<(), Error> {
     match (mode, from, to) {
         (Mode::Rewrap, Guard::Platform, _) | (Mode::Rewrap, _, Guard::Platform) => Err(Error::invalid(ONLY_ROTATION)),
@@ -308,5 +356,7 @@ pub(super) fn record_path(mount: Uuid) -> String {
 
 const PREFIX: &str = "protection/";
 const UNDER_WAY: &str = "another change of protection is under way for this mount: wait for its end, or cancel it";
+const ANOTHER_SUBJECT: &str =
+    "the mount, what protects it, or the key is not what it was when this was asked for: ask again";
 const ONLY_ROTATION: &str = "mode \"rewrap\" leaves the data keys as they are, so it is only for rotation from one customer \
                              key to another: use \"reencrypt\" here";

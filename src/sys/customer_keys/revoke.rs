@@ -1,13 +1,11 @@
 //! The end of a key: for a drill, for good, and out of the books.
 
-use std::time::Duration;
-
 use schemars::JsonSchema;
 use serde::Deserialize;
 
 use crate::api::{Error, Reply};
 use crate::core::Core;
-use crate::core::customer_keys::revocation::Order;
+use crate::core::customer_keys::operation::{Operation, revocation_of};
 use crate::engine::{Call, Endpoint};
 use crate::sys::customer_keys::given;
 
@@ -33,28 +31,21 @@ impl Endpoint for Revoke {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let (active, view) = (core.unsealed()?, call.view()?);
-        let drill = match self.minutes {
-            0 => None,
-            minutes @ 1..=DRILL_MINUTES_MAX => Some(Duration::from_secs(60 * minutes)),
-            _ => return Err(Error::invalid(format!("minutes must be at most {DRILL_MINUTES_MAX}"))),
-        };
-        let order = Order { name: &self.name, version: given(self.version), drill };
+        let active = core.unsealed()?;
+        let minutes = Some(self.minutes).filter(|minutes| *minutes > 0);
+        if self.minutes > DRILL_MINUTES_MAX {
+            return Err(Error::invalid(format!("minutes must be at most {DRILL_MINUTES_MAX}")));
+        }
         if self.dry_run {
-            let (versions, mounts) = active.would_revoke(&view, &order)?;
+            let order = revocation_of(&self.name, given(self.version), minutes);
+            let (versions, mounts) = active.would_revoke(&call.view()?, &order)?;
             let lineage = active.lineage(&self.name, &versions)?;
             return Ok(Reply::object(|data| {
                 data.set("dry_run", true).set("name", &self.name).set("versions", &versions).set("mounts", mounts);
                 data.set("records", lineage.values().map(|version| version.records).sum::<u64>());
             }));
         }
-        let outcome = active.revoke(&view, &order, call.now)?;
-        Ok(Reply::object(|data| {
-            data.set("name", &self.name).set("versions", &outcome.versions).set("mounts", &outcome.mounts);
-            data.set("effective_us", outcome.effective_us).set("terms_wiped", outcome.terms_wiped);
-            data.set("mounts_busy", outcome.mounts_busy).set("drill_until", outcome.until);
-            data.set("receipt", &outcome.receipt.text).set("signature", &outcome.receipt.signature);
-        }))
+        active.submit(call, Operation::Revoke { name: self.name, version: given(self.version), minutes })
     }
 }
 
@@ -75,18 +66,14 @@ impl Endpoint for Delete {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let (active, view) = (core.unsealed()?, call.view()?);
+        let active = core.unsealed()?;
         if self.dry_run {
-            let (versions, mounts) = active.would_delete(&view, &self.name, given(self.version))?;
+            let (versions, mounts) = active.would_delete(&call.view()?, &self.name, given(self.version))?;
             return Ok(Reply::object(|data| {
                 data.set("dry_run", true).set("name", &self.name).set("versions", versions).set("mounts", mounts);
             }));
         }
-        let (versions, receipt) = active.delete_key(&view, &self.name, given(self.version), call.now)?;
-        Ok(Reply::object(|data| {
-            data.set("name", &self.name).set("versions", versions).set("records", 0);
-            data.set("receipt", &receipt.text).set("signature", &receipt.signature);
-        }))
+        active.submit(call, Operation::Delete { name: self.name, version: given(self.version) })
     }
 }
 

@@ -7,6 +7,8 @@ use crate::api::fields::Ttl;
 use crate::api::{Error, Reply};
 use crate::core::Core;
 use crate::core::customer_keys::CustomerKeys;
+use crate::core::customer_keys::operation::Operation;
+use crate::core::customer_keys::settings::SettingsChange;
 use crate::engine::{Call, Endpoint};
 
 /// Sets what holds for one key.
@@ -46,29 +48,32 @@ impl Endpoint for ReadSettings {
         let settings = CustomerKeys::settings(&call.view()?)?;
         Ok(Reply::object(|data| {
             data.set("default_customer_key", settings.default_customer_key);
+            data.set("approvals_required", settings.approvals_required).set("cooling_off", settings.cooling_off_s);
         }))
     }
 }
 
-/// Sets what holds for all customer keys.
+/// Sets what holds for all customer keys. Where several have to agree, they have to agree to less of it, too.
 #[derive(Deserialize, JsonSchema)]
 pub struct WriteSettings {
     /// The key that new mounts are protected by from birth, in its latest version; empty: the platform's.
     default_customer_key: Option<String>,
+    /// How many different entities have to agree before a key is activated, rotated, removed, revoked or deleted. Who asks
+    /// for it is one of them. 0 or 1: nobody else is asked.
+    approvals_required: Option<u32>,
+    /// For how long, once they have agreed, any of them can still cancel.
+    cooling_off: Option<Ttl>,
 }
 
 impl Endpoint for WriteSettings {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let (active, view) = (core.unsealed()?, call.view()?);
-        active.customer_keys.change_settings(&view, |settings| {
-            if let Some(name) = self.default_customer_key {
-                settings.default_customer_key = name;
-                settings.default_protector(&view)?;
-            }
-            Ok(())
-        })?;
-        Ok(Reply::nothing())
+        let change = SettingsChange {
+            default_customer_key: self.default_customer_key,
+            approvals_required: self.approvals_required,
+            cooling_off_s: self.cooling_off.and_then(|Ttl(time)| time).map(|time| time.as_secs()),
+        };
+        core.unsealed()?.submit(call, Operation::Configure(change))
     }
 }

@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::client::{Answer, b64, request};
 use crate::server::TestServer;
 
+mod approvals;
 mod crashes;
 mod import;
 mod protection;
