@@ -19,7 +19,7 @@ fn broken_builds_are_caught() {
         [("ack-before-flush", Fault::Kill), ("ack-before-flush", Fault::PowerCut), ("no-fdatasync", Fault::PowerCut)];
     for ((way, fault), engine) in proofs.into_iter().flat_map(|proof| ENGINES.map(|engine| (proof, engine))) {
         let name = format!("{way}-{fault:?}-{engine}").to_lowercase();
-        let plan = Plan { name: &name, program: program.clone(), engine, sabotage: Some(way), fault, seed: *SEED };
+        let plan = Plan { name: &name, program: program.clone(), engine, sabotage: Some(way), fault, seed: *SEED, kinds };
         match Campaign::new(plan) {
             Ok(campaign) => println!("{name}, seed {}: caught after {} rounds", *SEED, rounds_until_caught(campaign)),
             Err(lacking) => println!("skipped: {name}: {lacking}"),
