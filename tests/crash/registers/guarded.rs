@@ -58,22 +58,26 @@ struct Told {
 impl Guarded {
     /// A mount of its own.
     pub(super) fn new(name: &str, rng: &mut Rng) -> Self {
-        Self { records: Some(Records::new(rng)), ..Self::over(name) }
+        Self::of(Slot::new(name), Some(Records::new(rng)))
     }
 
-    /// The protection of a mount that others made and use.
+    /// The protection of a mount that others make and use.
     pub(super) fn over(name: &str) -> Self {
         let mut goal = Slot::new(name);
         goal.intend(Some(None));
+        Self::of(goal, None)
+    }
+
+    fn of(goal: Slot<Guard>, records: Option<Records>) -> Self {
         Self {
+            key: Slot::new(format!("key of {}", goal.name())),
             goal,
             origin: None,
             settled: false,
             needed: BTreeSet::new(),
-            key: Slot::new(format!("key of {name}")),
             bytes: BTreeMap::new(),
             presented: BTreeSet::new(),
-            records: None,
+            records,
         }
     }
 
@@ -139,6 +143,7 @@ impl Guarded {
         };
         session.settle(&mut self.goal, Some(told.guard));
         if !told.under_way {
+            session.tally.protections += u64::from(!self.settled);
             (self.origin, self.settled, self.needed) = (told.guard, true, told.guard.into_iter().collect());
         }
         if !told.fits(self.is_open()) {
@@ -311,7 +316,8 @@ impl Register for Guarded {
     fn check(&mut self, session: &mut Session<'_>) -> Result<(), Gone> {
         self.presented.clear();
         self.look_at_key(session)?;
-        self.look(session)?;
+        let told = self.look(session)?;
+        session.tally.interrupted += u64::from(told.is_some_and(|told| told.under_way));
         self.look_at_records(session)
     }
 
