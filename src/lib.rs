@@ -55,6 +55,8 @@ pub mod crypto;
 pub mod clock;
 pub mod entropy;
 
+mod sabotage;
+
 pub mod storage;
 
 pub mod barrier;

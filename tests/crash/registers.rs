@@ -48,10 +48,8 @@ pub(crate) const ALL: &[Kind] = &[
 ];
 
 /// Changes of protection above all.
-pub(crate) const PROTECTION: &[Kind] = &[
-    Kind { share: 90, ..GUARDED },
-    Kind { share: 10, begin: |name, _| Box::new(secrets::Secret::new(name)) },
-];
+pub(crate) const PROTECTION: &[Kind] =
+    &[Kind { share: 90, ..GUARDED }, Kind { share: 10, begin: |name, _| Box::new(secrets::Secret::new(name)) }];
 
 const GUARDED: Kind = Kind { share: 10, begin: |name, rng| Box::new(guarded::Guarded::new(name, rng)) };
 

@@ -148,7 +148,9 @@ impl Active {
             mount.refuse_locked()?;
             let (window, rate_max) = (order.window, order.rate_max);
             let mut migration = Migration { window, rate_max, ..Migration::new(to, order.mode, now) };
-            migration.progress.records_total = mount.scope.view(&Horizon::default()).count()?;
+            if order.mode == Mode::Reencrypt {
+                migration.progress.records_total = mount.scope.view(&Horizon::default()).count()?;
+            }
             let (to, mode) = (&migration.to, order.mode.name());
             let skip_proof = order.skip_proof;
             tracing::warn!(mount = mount.entry.path, %to, mode, skip_proof, "a change of protection was ordered");

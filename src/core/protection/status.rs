@@ -35,7 +35,8 @@ impl Active {
             (None, None) if record.settled == Guard::Platform => "platform",
             (None, None) => "active",
         };
-        let records_total = match &record.migration {
+        let moving = record.migration.as_ref().filter(|migration| migration.mode == Mode::Reencrypt);
+        let records_total = match moving {
             Some(migration) => migration.progress.records_total.max(migration.progress.records_done),
             None => mount.scope.view(&Horizon::default()).count()?,
         };

@@ -258,7 +258,11 @@ impl Guarded {
     /// Gives up the change that is under way, which may have ended or be cancelled before this arrives.
     fn cancel(&mut self, session: &mut Session<'_>) -> Result<(), Gone> {
         let request = write(self.protection() + "/cancel", json!({}));
-        session.attempt(&mut self.goal, Some(self.origin), &request).map(drop)
+        let answer = session.attempt(&mut self.goal, Some(self.origin), &request)?;
+        if !answer.is_success() && answer.status != 400 {
+            session.complain(&request, &answer);
+        }
+        Ok(())
     }
 
     /// Stops the change that is under way, or goes on with it; the same holds.

@@ -55,12 +55,7 @@ impl Records {
     }
 
     /// Reads them all. `is_open` says whether they can be read at all, as far as that is known.
-    pub(super) fn check(
-        &mut self,
-        mount: &str,
-        is_open: Option<bool>,
-        session: &mut Session<'_>,
-    ) -> Result<(), Gone> {
+    pub(super) fn check(&mut self, mount: &str, is_open: Option<bool>, session: &mut Session<'_>) -> Result<(), Gone> {
         for slot in self.by_name.values_mut() {
             if !look(self.engine, mount, slot, is_open, session)? {
                 return Ok(()); // If one is locked, all are.
@@ -135,8 +130,12 @@ fn look(
     let request = engine.read(slot.name());
     let answer = session.ask(&request)?;
     let locked = answer.status == 503 && answer.body.to_string().contains("customer key");
-    if is_open.is_some_and(|is_open| is_open == locked) || (answer.status == 503 && !locked) {
-        session.tally.lost.push(format!("{mount} should be open: {is_open:?}, and {} has {}", slot.name(), answer.body));
+    if is_open.is_some_and(|is_open| is_open == locked) || (answer.status >= 500 && !locked) {
+        session.tally.lost.push(format!(
+            "{mount} should be open: {is_open:?}, and {} has {}",
+            slot.name(),
+            answer.body
+        ));
     }
     if !locked {
         session.settle(slot, engine.text(&answer));
