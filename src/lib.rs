@@ -10,6 +10,11 @@
 //! The life of `POST /v1/transit/encrypt/foo`: socket → `http/request.rs` → `Core::handle` (find the row, admit, run) →
 //! `Encrypt::run` (key cache → `Key`) → `crypto` → `http/response.rs`. Only a cache miss goes on to view → barrier → storage.
 //!
+//! The life of a customer's key: `sys/customer_keys` takes it, `core/customer_keys` keeps it and says who hangs on it, and
+//! `core/protection` moves the records of a mount under it: a term that the key wraps (`barrier/protector.rs`) is made, all
+//! writes use it, and `core/protection/worker.rs` encrypts record after record anew (`barrier/migrate.rs`) until no other
+//! term is named, and those can go. Engines know nothing of it.
+//!
 //! | module | what it does | may import |
 //! |---|---|---|
 //! | `crypto` | turns keys and bytes into bytes | nothing |

@@ -1,8 +1,10 @@
-//! What the barrier promises about records, views and scopes. How terms come and go is in `tests/terms.rs`.
+//! What the barrier promises about records, views and scopes. How terms come and go is in `tests/terms.rs`,
+//! how records get from one protector to another in `tests/migrate.rs`.
 
+mod migrate;
 mod terms;
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::{env, fs, process};
 
 use base64::Engine as _;

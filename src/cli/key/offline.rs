@@ -106,13 +106,11 @@ impl Wrap {
         let wrapped = wrapping::wrap(&pem, &self.hash, key.expose()).map_err(|error| format!("{name}: {error}"))?;
         let facts = json!({"wrapped_key": wrapped, "hash_function": self.hash.to_uppercase()});
         let text = if self.output.is_json()? { self.output.text(&facts)? } else { wrapped };
-        match self.out {
-            Some(file) => create(&file, (text + "\n").as_bytes()),
-            None => {
-                print_line(&text);
-                Ok(())
-            }
+        if let Some(file) = self.out {
+            return create(&file, (text + "\n").as_bytes());
         }
+        print_line(&text);
+        Ok(())
     }
 }
 

@@ -147,7 +147,8 @@ impl Active {
             refuse_weak(&job.record.settled, &to, order.mode)?;
             mount.refuse_locked()?;
             let (window, rate_max) = (order.window, order.rate_max);
-            let mut migration = Migration { window, rate_max, ..Migration::new(to, order.mode, now) };
+            let mut migration =
+                Migration { window, rate_max, ..Migration::new(job.record.settled.clone(), to, order.mode, now) };
             if order.mode == Mode::Reencrypt {
                 migration.progress.records_total = mount.scope.view(&Horizon::default()).count()?;
             }
@@ -190,7 +191,11 @@ impl Active {
         } else {
             mount.refuse_locked()?;
             let (keeping, progress) = (migration.retiring.clone(), migration.progress);
-            let undo = Migration { undoing: true, keeping, ..Migration::new(settled, Mode::Reencrypt, now) };
+            let undo = Migration {
+                undoing: true,
+                keeping,
+                ..Migration::new(migration.to.clone(), settled, Mode::Reencrypt, now)
+            };
             *migration = Migration { rate_max: migration.rate_max, progress, ..undo };
         }
         tracing::warn!(mount = mount.entry.path, "a change of protection was cancelled");

@@ -54,7 +54,8 @@ impl Stored for ProtectionRecord {
 /// A change of protection that is under way.
 #[derive(Clone, Serialize, Deserialize)]
 pub struct Migration {
-    /// What will protect the mount.
+    /// What protects the records that are still to be moved, and what will protect the mount.
+    pub from: Guard,
     pub to: Guard,
     pub mode: Mode,
     /// It was cancelled: it goes back to what the mount was protected by.
@@ -135,7 +136,7 @@ pub struct Progress {
     /// Records that were looked at, and their bytes in the store.
     pub records_done: u64,
     pub bytes_done: u64,
-    /// Time spent at it, without pauses.
+    /// Time that it took, with what the rate asks for and without pauses.
     pub worked_ms: u64,
 }
 
@@ -156,8 +157,9 @@ impl ProtectionRecord {
 }
 
 impl Migration {
-    pub fn new(to: Guard, mode: Mode, now: Timestamp) -> Self {
+    pub fn new(from: Guard, to: Guard, mode: Mode, now: Timestamp) -> Self {
         Self {
+            from,
             to,
             mode,
             undoing: false,

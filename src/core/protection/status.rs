@@ -41,7 +41,7 @@ impl Active {
             None => mount.scope.view(&Horizon::default()).count()?,
         };
         let (guard, from) = match &record.migration {
-            Some(migration) => (migration.to.clone(), Some(record.settled)),
+            Some(migration) => (migration.to.clone(), Some(migration.from.clone())),
             None => (record.settled, None),
         };
         Ok(Status { state, guard, from, locked_by, migration: record.migration, last: record.last, records_total, now })

@@ -113,7 +113,7 @@ impl Active {
         let before = job.record.clone();
         let outcome = self.step(mount, job, self.protections.clock.now());
         if let Some(migration) = &mut job.record.migration {
-            migration.progress.worked_ms += u64::try_from(watch.elapsed().as_millis()).unwrap_or(u64::MAX);
+            migration.progress.worked_ms += milliseconds(watch.elapsed());
         }
         if let Err(error) = outcome {
             job.record = before;
@@ -175,6 +175,7 @@ impl Active {
         migration.progress.records_done += pass.records;
         migration.progress.bytes_done += pass.bytes;
         let rest = migration.rest_after(pass.records);
+        migration.progress.worked_ms += milliseconds(rest);
         migration.step = match pass.last {
             Some(after) if !pass.ended => Step::Move { after },
             Some(_) | None => Step::Verify { after: String::new() },
@@ -265,6 +266,10 @@ fn drain(mount: &Mount, job: &mut Job) -> Result<(), Error> {
         job.pace.rest(DRAIN_PAUSE);
     }
     Ok(())
+}
+
+fn milliseconds(duration: Duration) -> u64 {
+    u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
 }
 
 fn count(mount: &Mount) -> Result<u64, Error> {

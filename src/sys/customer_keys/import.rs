@@ -47,7 +47,6 @@ impl Endpoint for Upload {
     const TAKES_OCTETS: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        refuse_reserved(&self.name)?;
         let storage = super::storage_of(&self.storage)?;
         let (active, view) = (core.unsealed()?, call.view()?);
         let key = self.material.key(call)?;
@@ -103,14 +102,6 @@ impl Material {
     }
 }
 
-/// What stands in the path where keys have their names.
-fn refuse_reserved(name: &str) -> Result<(), Error> {
-    if RESERVED.contains(&name) {
-        return Err(Error::invalid(format!("{name:?} cannot be the name of a key: it is the path of something else")));
-    }
-    Ok(())
-}
-
 /// Shows the public key for which a key is wrapped that is to be uploaded.
 #[derive(Deserialize, JsonSchema)]
 pub struct ReadWrappingKey {}
@@ -126,7 +117,6 @@ impl Endpoint for ReadWrappingKey {
     }
 }
 
-const RESERVED: [&str; 3] = ["wrapping-key", "signing-key", "approvals"];
 const NO_KEY: &str = "missing key: send its 32 raw bytes as the body with Content-Type application/octet-stream, or JSON with \
                       \"key\" (base64) or \"wrapped_key\" (base64)";
 const TWO_KEYS: &str = "more than one key was sent: use either the body's bytes, \"key\" or \"wrapped_key\"";

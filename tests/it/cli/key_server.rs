@@ -45,9 +45,9 @@ fn a_key_from_upload_to_removal() {
     assert_eq!((&status["state"], &status["version"]), (&json!("active"), &json!(2)));
     assert_eq!(desk.json(&["key", "status", "secret/"])["version"], 2);
     let listed = desk.said(&["key", "list"]);
-    let states: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
-    assert_eq!((&states[1][..3], &states[2][..3]), (&["acme", "1", "uploaded"][..], &["acme", "2", "active"][..]));
-    assert_eq!(states[2].last(), Some(&"secret/"));
+    let rows: Vec<Vec<&str>> = listed.lines().map(|line| line.split_whitespace().collect()).collect();
+    assert_eq!((&rows[1][..3], &rows[2][..3]), (&["acme", "1", "uploaded"][..], &["acme", "2", "active"][..]));
+    assert_eq!(rows[2].last(), Some(&"secret/"));
 
     desk.fails(&["key", "delete", "acme"], 2, "still protects secret/");
     assert_eq!(desk.json(&["key", "delete", "acme", "-version=1"])["records"], 0);

@@ -42,7 +42,7 @@ fn round_of(server: &TestServer, number: usize) -> usize {
 fn a_crash_at_any_commit_loses_nothing_and_the_change_goes_on() {
     let (store, unseal_key, server) = filmed();
     let first = store.states();
-    let mut acknowledged = vec![(first, 0); SECRETS];
+    let mut acknowledged = [(first, 0); SECRETS];
     activate(&server, "secret", "tenant");
     let mut round = 1;
     while protection(&server, "secret")["state"] != "active" {

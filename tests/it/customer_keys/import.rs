@@ -81,7 +81,7 @@ fn what_is_no_key_is_refused_with_a_text_that_teaches() {
     check(b"correct horse battery staple!!!!", "readable text");
     check(&[0; 32], "all zeros");
     check(&[7; 32], "byte");
-    check(&[0x81, 0x13, 0xfe, 0x42].repeat(8), "pattern");
+    check(&[0x81, 0x13, 0xfe, 0x42].repeat(8), "repeats itself");
     let text = server.send(
         &request("POST", "sys/customer-keys/k")
             .header("Content-Type", "application/x-www-form-urlencoded")
@@ -93,9 +93,10 @@ fn what_is_no_key_is_refused_with_a_text_that_teaches() {
     {
         server.post("sys/customer-keys/k", &body).refused_with(400);
     }
-    for (name, storage) in [("wrapping-key", "sealed"), ("signing-key", "sealed"), ("k", "disk")] {
-        let body = json!({"key": b64(&good), "storage": storage});
-        server.post(&format!("sys/customer-keys/{name}"), &body).refused_with(400);
+    server.post("sys/customer-keys/k", &json!({"key": b64(&good), "storage": "disk"})).refused_with(400);
+    // The paths of other things are no names.
+    for name in ["wrapping-key", "signing-key"] {
+        upload(&server, name, &good).refused_with(405);
     }
 }
 

@@ -70,7 +70,10 @@ impl ReadUserInfo {
         let provider = provider.ok_or_else(|| fault(400, "invalid_request", "provider not found"))?;
         let sent = call.request.token.as_ref();
         let sent = sent.ok_or_else(|| invalid("access token must be sent as a Bearer token"))?;
-        let token = Jws::parse(sent.expose()).ok().filter(|token| token.kind() == KIND).ok_or_else(malformed)?;
+        let token = Jws::parse(sent.expose()).map_err(|_| malformed())?;
+        if token.kind() != KIND {
+            return Err(malformed());
+        }
         // Not true yet: it says which key to ask.
         let access: Access = serde_json::from_slice(token.payload()).map_err(|_| malformed())?;
         let client = client::find_by_id(&view, &access.client_id)?.ok_or_else(|| denied("client not found"))?;
