@@ -53,7 +53,7 @@ fn power_cuts_lose_nothing_on_redb() {
 #[test]
 fn kills_in_changes_of_protection_lose_nothing() {
     let plan = plan("protection-kill-sled", "sled", Fault::Kill);
-    survive(Plan { kinds: registers::PROTECTION, ..plan }, kills() * 2);
+    survive(Plan { kinds: registers::PROTECTION, ..plan }, kills() + kills() / 2);
 }
 
 #[test]

@@ -175,5 +175,5 @@ impl Engine {
 }
 
 /// Records of a mount.
-const NAMES: u64 = 40;
+const NAMES: u64 = 24;
 const SEALED_MAX: usize = 20;
