@@ -52,7 +52,9 @@ pub(crate) fn measure(program: &Path, plan: Plan) -> Result<String> {
     let mut rows = Vec::new();
     for (name, workload) in WORKLOADS {
         eprintln!("{name}");
-        rows.extend(workload(&stage).context(*name)?);
+        let found = workload(&stage).context(*name)?;
+        found.iter().for_each(|row| eprintln!("  {}: {}", row.what, row.value));
+        rows.extend(found);
     }
     let Plan { secrets, keys, connections, .. } = plan;
     let (processor, cores, fsync) = (processor(), cores(), number(fsync_ms));

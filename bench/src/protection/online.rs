@@ -24,21 +24,19 @@ pub(super) fn measure(stage: &Stage) -> Result<Vec<Row>> {
     let traffic = Arc::new(Traffic::new(stage)?);
     let (answers, took) = thread::scope(|scope| {
         let load = scope.spawn(|| generate(stage, &traffic));
-        let took = change_all(stage, &traffic);
+        let took = change_all(stage, &traffic); // Also a failure ends the load.
         traffic.is_over.store(true, Release);
         (load.join().map_err(|_| anyhow!("the load panicked")), took)
     });
     let (answers, took) = (answers??, took?);
-    let seconds = stage.plan.window.as_secs_f64();
+    let seconds = 2.0 * stage.plan.window.as_secs_f64();
     let mut rows = vec![
         Row::told("online: all changes of both mounts", took.as_secs_f64(), "s"),
-        Row::below("online: failed requests", answers.iter().filter(|it| it.failed).map(|_| 1.0).sum(), "", 1.0),
+        Row::below("online: failed requests", count(&answers, |it| it.failed)?, "", 1.0),
     ];
-    let rate = |during: bool, seconds: f64| {
-        answers.iter().filter(|it| it.during == during).map(|_| 1.0).sum::<f64>() / seconds
-    };
-    rows.push(Row::told("online: requests without a change", rate(false, seconds), "/s"));
-    rows.push(Row::told("online: requests during changes", rate(true, took.as_secs_f64()), "/s"));
+    let (without, during) = (count(&answers, |it| !it.during)?, count(&answers, |it| it.during)?);
+    rows.push(Row::told("online: requests without a change", without / seconds, "/s"));
+    rows.push(Row::told("online: requests during changes", during / took.as_secs_f64(), "/s"));
     for kind in KINDS {
         let p99 = |during: bool| {
             let own = answers.iter().filter(|it| it.kind == *kind && it.during == during);
@@ -51,7 +49,12 @@ pub(super) fn measure(stage: &Stage) -> Result<Vec<Row>> {
     Ok(rows)
 }
 
-/// Nothing for a while, and then all changes of both mounts. Returns how long these took.
+fn count(answers: &[Answered], chosen: impl Fn(&Answered) -> bool) -> Result<f64> {
+    Ok(f64::from(u32::try_from(answers.iter().filter(|it| chosen(it)).count())?))
+}
+
+/// Nothing for a while, then all changes of both mounts, and nothing again: by then there are more versions than before.
+/// Returns how long the changes took.
 fn change_all(stage: &Stage, traffic: &Traffic) -> Result<Duration> {
     thread::sleep(WARM_UP);
     traffic.counts.store(true, Release);
@@ -65,7 +68,10 @@ fn change_all(stage: &Stage, traffic: &Traffic) -> Result<Duration> {
         MOUNTS.iter().try_for_each(|mount| stage.order(mount, to).map(drop))?;
         MOUNTS.iter().try_for_each(|mount| stage.settled(mount).map(drop))?;
     }
-    Ok(begin.elapsed())
+    let took = begin.elapsed();
+    traffic.during.store(false, Release);
+    thread::sleep(stage.plan.window);
+    Ok(took)
 }
 
 struct Traffic {

@@ -1,8 +1,10 @@
 //! What protects each mount, and the orders to change that. Does not move records itself: `worker` does.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use uuid::Uuid;
 
@@ -26,6 +28,8 @@ pub struct Protections {
     by_mount: RwLock<HashMap<Uuid, Arc<Mutex<Job>>>>,
     worker: Mutex<Worker>,
     stopped: AtomicBool,
+    /// Requests that wait for a job.
+    asking: AtomicUsize,
     clock: Clock,
 }
 
@@ -67,19 +71,35 @@ impl Protections {
         if !change.is_empty() {
             change.commit()?;
         }
-        Ok(Self { by_mount: RwLock::new(by_mount), worker: Mutex::default(), stopped: AtomicBool::new(false), clock })
+        let (by_mount, worker) = (RwLock::new(by_mount), Mutex::default());
+        Ok(Self { by_mount, worker, stopped: AtomicBool::new(false), asking: AtomicUsize::new(0), clock })
     }
 
     /// Since when a mount is protected as it is, as far as that is known.
     pub(super) fn since(&self, mount: &Mount) -> Option<Timestamp> {
         let job = self.known(mount.entry.uuid)?;
-        let record = &held(&job).record;
+        let record = &self.hold(&job).record;
         record.migration.as_ref().map_or(record.since, |migration| migration.started)
     }
 
     /// Forgets a mount that is removed.
     pub(super) fn forget(&self, mount: Uuid) {
         self.by_mount.write().unwrap_or_else(PoisonError::into_inner).remove(&mount);
+    }
+
+    /// Takes a job for a request.
+    fn hold<'j>(&self, job: &'j Mutex<Job>) -> MutexGuard<'j, Job> {
+        self.asking.fetch_add(1, Ordering::AcqRel);
+        let job = held(job);
+        self.asking.fetch_sub(1, Ordering::AcqRel);
+        job
+    }
+
+    /// Lets requests have their jobs. A mutex is not fair: who takes it again at once keeps all others from it.
+    fn give_way(&self) {
+        while self.asking.load(Ordering::Acquire) > 0 {
+            thread::sleep(COURTESY);
+        }
     }
 
     fn known(&self, mount: Uuid) -> Option<Arc<Mutex<Job>>> {
@@ -137,7 +157,7 @@ impl Active {
         let mount = self.protected_mount(path)?;
         let to = self.wanted(view, order)?;
         let job = self.protections.job(&mount);
-        let mut job = held(&job);
+        let mut job = self.protections.hold(&job);
         if let Some(under_way) = &mut job.record.migration {
             if under_way.to != to {
                 return Err(Error::invalid(UNDER_WAY));
@@ -179,7 +199,7 @@ impl Active {
     pub(crate) fn cancel(self: &Arc<Self>, view: &View<'_>, path: &str, now: Timestamp) -> Result<(), Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
-        let mut job = held(&job);
+        let mut job = self.protections.hold(&job);
         let settled = job.record.settled.clone();
         let migration = job.migration()?;
         if migration.undoing {
@@ -219,7 +239,7 @@ impl Active {
     fn change_migration(&self, view: &View<'_>, path: &str, edit: impl FnOnce(&mut Migration)) -> Result<(), Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
-        let mut job = held(&job);
+        let mut job = self.protections.hold(&job);
         edit(job.migration()?);
         write(view, &mount, &job.record)
     }
@@ -294,6 +314,7 @@ pub(super) fn record_path(mount: Uuid) -> String {
 }
 
 const PREFIX: &str = "protection/";
+const COURTESY: Duration = Duration::from_micros(50);
 const UNDER_WAY: &str = "another change of protection is under way for this mount: wait for its end, or cancel it";
 const ONLY_ROTATION: &str = "mode \"rewrap\" leaves the data keys as they are, so it is only for rotation from one customer \
                              key to another: use \"reencrypt\" here";

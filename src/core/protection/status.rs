@@ -1,8 +1,8 @@
 //! What is true of a mount's protection at this moment, as it is told.
 
 use super::super::Active;
+use super::Wanted;
 use super::record::{Ended, Guard, Migration, Mode, Window};
-use super::{Wanted, held};
 use crate::api::Error;
 use crate::api::json::Object;
 use crate::barrier::{Horizon, KeyVersion};
@@ -28,7 +28,7 @@ impl Active {
     pub(crate) fn protection(&self, path: &str, now: Timestamp) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
-        let (record, locked_by) = (held(&job).record.clone(), mount.scope.locked_by());
+        let (record, locked_by) = (self.protections.hold(&job).record.clone(), mount.scope.locked_by());
         let state = match (&locked_by, &record.migration) {
             (Some(_), _) => "locked",
             (None, Some(migration)) => state_of(migration, &record.settled, now),

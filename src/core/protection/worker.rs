@@ -95,6 +95,7 @@ impl Active {
             if self.protections.stopped.load(Ordering::Acquire) {
                 return Turn::Idle;
             }
+            self.protections.give_way();
             let mut job = held(&job);
             let left = job.pace.left();
             if left.is_zero() {
