@@ -60,6 +60,8 @@ pub mod crypto;
 pub mod clock;
 pub mod entropy;
 
+mod sabotage;
+
 pub mod storage;
 
 pub mod barrier;

@@ -133,11 +133,12 @@ const CHECKS: &[Check] = &[
 /// What each module may import: whole modules, or one item of them. Itself it may always import.
 #[rustfmt::skip]
 const MAY_IMPORT: &[(&str, &[&str])] = &[
+    ("sabotage",  &[]),
     ("crypto",    &[]),
-    ("storage",   &[]),
+    ("storage",   &["sabotage"]),
     ("clock",     &["crypto"]),
     ("entropy",   &["crypto"]),
-    ("barrier",   &["crypto", "storage", "entropy"]),
+    ("barrier",   &["crypto", "storage", "entropy", "sabotage"]),
     ("api",       &["crypto", "storage::Error", "barrier::Error"]),
     ("access",    &["api", "barrier", "crypto", "clock", "entropy"]),
     ("outbound",  &["crypto"]),
@@ -147,7 +148,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("auth",      &["api", "engine", "access", "outbound", "barrier", "crypto", "clock", "entropy"]),
     ("sys",       &["api", "engine", "access", "core", "crypto", "clock", "entropy"]),
     ("core",      &["api", "engine", "access", "secrets", "auth", "identity", "sys", "barrier", "storage::Durable",
-                    "storage::Seq", "outbound", "crypto", "clock", "entropy"]),
+                    "storage::Seq", "outbound", "crypto", "clock", "entropy", "sabotage"]),
     ("http",      &["api", "core", "storage::Durable", "crypto", "clock", "entropy"]),
     ("config",    &["http", "core"]),
     ("telemetry", &["http", "core"]),

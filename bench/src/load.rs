@@ -202,14 +202,14 @@ async fn converse(address: SocketAddr, traffic: Arc<Traffic>, first: usize) -> R
     }
 }
 
-async fn connect(address: SocketAddr) -> Result<TcpStream> {
+pub(crate) async fn connect(address: SocketAddr) -> Result<TcpStream> {
     let stream = TcpStream::connect(address).await?;
     stream.set_nodelay(true)?;
     Ok(stream)
 }
 
 /// Reads one whole answer into `answer`, replacing what was there.
-async fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<Head> {
+pub(crate) async fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<Head> {
     answer.clear();
     let head = loop {
         ensure!(stream.read_buf(answer).await? > 0, "the server closed a connection under load");

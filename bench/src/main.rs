@@ -11,6 +11,7 @@ mod figures;
 mod growth;
 mod load;
 mod profile;
+mod protection;
 mod report;
 mod scratch;
 mod server;
@@ -45,7 +46,7 @@ struct Flags {
     #[arg(long, value_name = "COUNT", default_value_t = 32, global = true, value_parser = value_parser!(u32).range(1..))]
     connections: u32,
     /// Length of the window of one side in one round
-    #[arg(long, default_value_t = 1.0, value_parser = seconds)]
+    #[arg(long, default_value_t = 1.0, global = true, value_parser = seconds)]
     seconds: f64,
     /// Rounds of both sides by turns, and starts for the probes
     #[arg(long, value_name = "COUNT", default_value_t = 9, value_parser = value_parser!(u32).range(1..))]
@@ -75,6 +76,15 @@ enum Role {
         #[arg(long, value_name = "COUNT,…", value_delimiter = ',', num_args = 0.., conflicts_with = "keys")]
         secrets: Option<Vec<u32>>,
     },
+    /// Measure what customers' keys cost: changes of protection, alone and under load, and revocations
+    Protection {
+        /// Secrets in the store
+        #[arg(long, value_name = "COUNT", default_value_t = 100_000, value_parser = value_parser!(u32).range(1..))]
+        secrets: u32,
+        /// Keys of transit in the store
+        #[arg(long, value_name = "COUNT", default_value_t = 1_000, value_parser = value_parser!(u32).range(1..))]
+        keys: u32,
+    },
 }
 
 fn main() -> Result<()> {
@@ -91,6 +101,12 @@ fn main() -> Result<()> {
                 None => (&growth::KEYS, keys),
             };
             println!("{}", growth::measure(&coffer(&flags)?, subject, sizes, flags.connections)?);
+            Ok(())
+        }
+        Some(Role::Protection { secrets, keys }) => {
+            let (connections, window) = (flags.connections, Duration::from_secs_f64(10.0 * flags.seconds));
+            let plan = protection::Plan { secrets: *secrets, keys: *keys, connections, window };
+            println!("{}", protection::measure(&coffer(&flags)?, plan)?);
             Ok(())
         }
         _ => bench(&flags),

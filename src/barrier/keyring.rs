@@ -19,6 +19,7 @@ use super::term::{Limits, StoredKeyring, StoredTerm, Term};
 use super::view::{decode, encode};
 use super::{Error, PLATFORM_KEYRING_KEY};
 use crate::crypto::record::RecordKey;
+use crate::sabotage;
 use crate::storage::{Batch, Store};
 
 pub(super) struct Keyring {
@@ -289,7 +290,9 @@ impl Keyring {
     fn replace<T>(&self, edit: impl FnOnce(&mut Terms) -> Result<T, Error>) -> Result<T, Error> {
         let mut terms = self.read_terms(Terms::clone);
         let outcome = edit(&mut terms)?;
-        self.commit(self.rewrite(Batch::new(), &terms.to_stored())?)?;
+        if !sabotage::asked("forget-terms") {
+            self.commit(self.rewrite(Batch::new(), &terms.to_stored())?)?;
+        }
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
         Ok(outcome)
     }

@@ -14,7 +14,8 @@ use super::batch::{Changes, Expectation};
 use super::durable::Progress;
 use super::unsettled::Unsettled;
 use super::walk::Walks;
-use super::{Batch, Durable, Error, Listing, Read, Seq, Store, Visit, sabotage};
+use super::{Batch, Durable, Error, Listing, Read, Seq, Store, Visit};
+use crate::sabotage;
 
 /// The raw operations of an embedded engine. [`Committed`] never calls `apply` twice at a time.
 pub(super) trait Raw: Send + Sync + 'static {

@@ -13,7 +13,6 @@ mod error;
 mod memory;
 mod pieces;
 mod redb;
-mod sabotage;
 mod sled;
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use super::commit::Raw;
 use super::directory::{Directory, private};
 use super::error::on;
 use super::memory::first;
-use super::{CACHE_BYTES_MAX, Error, sabotage};
+use super::{CACHE_BYTES_MAX, Error};
+use crate::sabotage;
 
 pub(super) struct Redb {
     database: Database,

@@ -25,7 +25,8 @@ use super::directory::{Directory, make_private, sync};
 use super::error::on;
 use super::memory::first;
 use super::pieces::{Head, PIECES, cut, head_key, key_of, part, piece_key, torn};
-use super::{CACHE_BYTES_MAX, Error, sabotage};
+use super::{CACHE_BYTES_MAX, Error};
+use crate::sabotage;
 
 pub(super) struct Sled {
     database: ::sled::Db,

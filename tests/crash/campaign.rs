@@ -18,7 +18,7 @@ use crate::client::Client;
 use crate::http::{read, write};
 use crate::oracle::{Slot, Tally};
 use crate::random::Rng;
-use crate::registers::{CANARY, SECRETS, TRANSIT};
+use crate::registers::{self, CANARY, Kind, SECRETS, TRANSIT};
 use crate::scan::Secrets;
 use crate::scratch::Scratch;
 use crate::server::{Handle, Server, Setup, was_killed};
@@ -33,6 +33,8 @@ pub(crate) struct Plan<'a> {
     pub(crate) sabotage: Option<&'static str>,
     pub(crate) fault: Fault,
     pub(crate) seed: u64,
+    /// The kinds of register that clients write to.
+    pub(crate) kinds: &'static [Kind],
 }
 
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -47,6 +49,7 @@ pub(crate) struct Campaign {
     setup: Setup,
     fault: Fault,
     rng: Rng,
+    kinds: &'static [Kind],
     clients: Vec<Client>,
     /// The mount that all clients use.
     shared: [Slot<()>; 2],
@@ -71,7 +74,7 @@ enum End {
 impl Campaign {
     /// Prepares an empty store. An error says what this machine lacks.
     pub(crate) fn new(plan: Plan<'_>) -> Result<Self, String> {
-        let Plan { name, program, engine, sabotage, fault, seed } = plan;
+        let Plan { name, program, engine, sabotage, fault, seed, kinds } = plan;
         let scratch = Scratch::new(name);
         let volume = (fault == Fault::PowerCut).then(|| Volume::new(scratch.path())).transpose()?;
         let mut rng = Rng::new(seed);
@@ -79,8 +82,8 @@ impl Campaign {
         let store = volume.as_ref().map_or(scratch.path(), Volume::path).join("store");
         let setup = Setup { program, engine, sabotage, root_token, store, log: scratch.path().join("log") };
         let (clients, shared, tally, secrets) =
-            (recruit(&mut rng), shared_mounts(), Tally::default(), Secrets::default());
-        Ok(Self { setup, fault, rng, clients, shared, tally, secrets, volume, scratch })
+            (recruit(&mut rng, kinds), shared_mounts(), Tally::default(), Secrets::default());
+        Ok(Self { setup, fault, rng, kinds, clients, shared, tally, secrets, volume, scratch })
     }
 
     /// Strikes until `blows` have fallen, with a full check, a scan and a new store now and then, and at the end.
@@ -147,7 +150,8 @@ impl Campaign {
             let _ = fs::remove_dir_all(&self.setup.store);
             let _ = fs::remove_file(self.setup.unseal_key());
         }
-        (self.clients, self.shared, self.secrets) = (recruit(&mut self.rng), shared_mounts(), Secrets::default());
+        (self.shared, self.secrets) = (shared_mounts(), Secrets::default());
+        self.clients = recruit(&mut self.rng, self.kinds);
     }
 
     fn delay(&mut self, max: Duration) -> Duration {
@@ -212,7 +216,9 @@ impl Campaign {
             let one = |client: &mut Client, begin: Sender<()>| {
                 let mut session = Session::new(address, token, struck);
                 let checked = client.check(&mut session);
-                if checked.is_ok() && end != End::Checked {
+                if checked.is_ok() && end == End::Checked {
+                    let _ = client.finish(&mut session);
+                } else if checked.is_ok() {
                     let _ = begin.send(()); // Only the first counts.
                     let Err(Gone) = client.work(&mut session);
                 }
@@ -325,8 +331,14 @@ impl Fault {
     }
 }
 
-fn recruit(rng: &mut Rng) -> Vec<Client> {
-    (1..=CLIENTS).map(|number| Client::new(format!("c{number}"), rng.fork())).collect()
+/// All clients. Of the first ones, each also sees to the protection of a mount that all use.
+fn recruit(rng: &mut Rng, kinds: &'static [Kind]) -> Vec<Client> {
+    let mut clients: Vec<_> =
+        (1..=CLIENTS).map(|number| Client::new(format!("c{number}"), rng.fork(), kinds)).collect();
+    for (client, mount) in clients.iter_mut().zip([TRANSIT, SECRETS]) {
+        client.take(registers::protection_of(mount));
+    }
+    clients
 }
 
 fn shared_mounts() -> [Slot<()>; 2] {
@@ -355,6 +367,7 @@ mod tests {
             sabotage: None,
             fault: Fault::Kill,
             seed: 1,
+            kinds: registers::ALL,
         };
         let mut campaign = Campaign::new(plan).unwrap();
         campaign.start(End::AtWork(Fault::Kill, HANGS_AFTER));

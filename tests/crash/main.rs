@@ -32,22 +32,28 @@ mod volume;
 
 #[test]
 fn kills_lose_nothing_on_sled() {
-    survive("sled", Fault::Kill, kills() - kills() / 4);
+    survive(plan("kill-sled", "sled", Fault::Kill), kills() - kills() / 4);
 }
 
 #[test]
 fn kills_lose_nothing_on_redb() {
-    survive("redb", Fault::Kill, kills() / 4);
+    survive(plan("kill-redb", "redb", Fault::Kill), kills() / 4);
 }
 
 #[test]
 fn power_cuts_lose_nothing_on_sled() {
-    survive("sled", Fault::PowerCut, cuts() - cuts() / 3);
+    survive(plan("powercut-sled", "sled", Fault::PowerCut), cuts() - cuts() / 3);
 }
 
 #[test]
 fn power_cuts_lose_nothing_on_redb() {
-    survive("redb", Fault::PowerCut, cuts() / 3);
+    survive(plan("powercut-redb", "redb", Fault::PowerCut), cuts() / 3);
+}
+
+#[test]
+fn kills_in_changes_of_protection_lose_nothing() {
+    let plan = plan("protection-kill-sled", "sled", Fault::Kill);
+    survive(Plan { kinds: registers::PROTECTION, ..plan }, kills() + kills() / 2);
 }
 
 #[test]
@@ -78,10 +84,10 @@ fn the_program_under_test_cannot_be_sabotaged() {
 }
 
 /// Strikes a store until `blows` have fallen, prints the figures, and fails if anything was wrong.
-fn survive(engine: &'static str, fault: Fault, blows: u32) {
+fn survive(plan: Plan<'_>, blows: u32) {
     let _turn = turn();
-    let name = format!("{fault:?}-{engine}").to_lowercase();
-    match Campaign::new(plan(&name, engine, fault)) {
+    let name = plan.name;
+    match Campaign::new(plan) {
         Ok(mut campaign) => {
             campaign.run(blows);
             println!("{name}, seed {}: {}", *SEED, campaign.tally);
@@ -93,7 +99,7 @@ fn survive(engine: &'static str, fault: Fault, blows: u32) {
 }
 
 fn plan<'a>(name: &'a str, engine: &'static str, fault: Fault) -> Plan<'a> {
-    Plan { name, program: program(), engine, sabotage: None, fault, seed: *SEED }
+    Plan { name, program: program(), engine, sabotage: None, fault, seed: *SEED, kinds: registers::ALL }
 }
 
 fn program() -> PathBuf {

@@ -101,6 +101,9 @@ pub(crate) struct Tally {
     pub(crate) ciphertexts: u64,
     /// Changes that were sent and not answered.
     pub(crate) indeterminate: u64,
+    /// Changes of protection that went to their end, and how often one was found under way after a start.
+    pub(crate) protections: u64,
+    pub(crate) interrupted: u64,
     pub(crate) lost: Vec<String>,
     pub(crate) resurrected: Vec<String>,
     /// Starts that ended without a server.
@@ -115,7 +118,7 @@ pub(crate) struct Tally {
 
 impl Tally {
     pub(crate) fn add(&mut self, other: Self) {
-        let Self { kills, cuts, in_start, changes, ciphertexts, indeterminate, .. } = other;
+        let Self { kills, cuts, in_start, changes, ciphertexts, indeterminate, protections, interrupted, .. } = other;
         let Self { lost, resurrected, refused, complaints, exposed, starts, .. } = other;
         self.kills += kills;
         self.cuts += cuts;
@@ -123,6 +126,8 @@ impl Tally {
         self.changes += changes;
         self.ciphertexts += ciphertexts;
         self.indeterminate += indeterminate;
+        self.protections += protections;
+        self.interrupted += interrupted;
         self.lost.extend(lost);
         self.resurrected.extend(resurrected);
         self.refused.extend(refused);
@@ -168,7 +173,7 @@ impl Display for Tally {
         write!(
             f,
             "{} kills and {} power cuts ({} of them during the start), {} changes and {} ciphertexts acknowledged, \
-             {} indeterminate, {} lost, {} resurrected, {} refused starts, {} other complaints, {} secrets exposed, \
+             {} indeterminate, {} changes of protection ended and {} interrupted, {} lost, {} resurrected, {} refused starts, {} other complaints, {} secrets exposed, \
              {} starts (p50 {} ms, p99 {} ms)",
             self.kills,
             self.cuts,
@@ -176,6 +181,8 @@ impl Display for Tally {
             self.changes,
             self.ciphertexts,
             self.indeterminate,
+            self.protections,
+            self.interrupted,
             self.lost.len(),
             self.resurrected.len(),
             self.refused.len(),

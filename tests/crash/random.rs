@@ -31,6 +31,11 @@ impl Rng {
         usize::try_from(self.next() % len as u64).unwrap()
     }
 
+    /// As many as a key has.
+    pub(crate) fn bytes(&mut self) -> [u8; 32] {
+        std::array::from_fn(|_| self.next().to_be_bytes()[0])
+    }
+
     /// 32 hexadecimal digits.
     pub(crate) fn word(&mut self) -> String {
         format!("{:016x}{:016x}", self.next(), self.next())

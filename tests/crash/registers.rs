@@ -3,6 +3,7 @@
 use crate::random::Rng;
 use crate::session::{Gone, Session};
 
+mod guarded;
 mod keys;
 mod mounts;
 mod secrets;
@@ -20,6 +21,11 @@ pub(crate) trait Register: Send {
     /// Reads everything back, tells the session what does not hold, and settles what was left open.
     fn check(&mut self, session: &mut Session<'_>) -> Result<(), Gone>;
 
+    /// After a check, on a server that nobody strikes: what goes on by itself comes to its end.
+    fn finish(&mut self, _session: &mut Session<'_>) -> Result<(), Gone> {
+        Ok(())
+    }
+
     /// Whether it was deleted, so that it only has to stay away.
     fn is_over(&self) -> bool;
 }
@@ -30,20 +36,32 @@ pub(crate) struct Kind {
     begin: fn(&str, &mut Rng) -> Box<dyn Register>,
 }
 
-/// The shares add up to 100.
-const KINDS: &[Kind] = &[
-    Kind { share: 35, begin: |name, _| Box::new(keys::Key::new(name)) },
-    Kind { share: 25, begin: |name, _| Box::new(secrets::Secret::new(name)) },
+/// Of each the shares add up to 100.
+pub(crate) const ALL: &[Kind] = &[
+    Kind { share: 30, begin: |name, _| Box::new(keys::Key::new(name)) },
+    Kind { share: 20, begin: |name, _| Box::new(secrets::Secret::new(name)) },
     Kind { share: 10, begin: |name, rng| Box::new(tokens::Family::new(name, rng)) },
     Kind { share: 10, begin: |name, rng| Box::new(uses::Uses::new(name, rng)) },
     Kind { share: 10, begin: |name, _| Box::new(mounts::Mount::new(name)) },
     Kind { share: 10, begin: |name, _| Box::new(upgrades::Upgrade::new(name)) },
+    GUARDED,
 ];
 
-/// A new register of any kind, with a name that no other has.
-pub(crate) fn begin(name: &str, rng: &mut Rng) -> Box<dyn Register> {
+/// Changes of protection above all.
+pub(crate) const PROTECTION: &[Kind] =
+    &[Kind { share: 90, ..GUARDED }, Kind { share: 10, begin: |name, _| Box::new(secrets::Secret::new(name)) }];
+
+const GUARDED: Kind = Kind { share: 10, begin: |name, rng| Box::new(guarded::Guarded::new(name, rng)) };
+
+/// The protection of a mount that all clients use.
+pub(crate) fn protection_of(mount: &str) -> Box<dyn Register> {
+    Box::new(guarded::Guarded::over(mount))
+}
+
+/// A new register of any of these kinds, with a name that no other has.
+pub(crate) fn begin(kinds: &[Kind], name: &str, rng: &mut Rng) -> Box<dyn Register> {
     let mut left = rng.between(1, 100);
-    let kind = KINDS.iter().find(|kind| {
+    let kind = kinds.iter().find(|kind| {
         let here = left <= kind.share;
         left = left.saturating_sub(kind.share);
         here

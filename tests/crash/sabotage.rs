@@ -7,6 +7,7 @@ use std::path::{Path, PathBuf};
 use std::process::Command;
 
 use crate::campaign::{Campaign, Fault, Plan};
+use crate::registers::{ALL, PROTECTION};
 use crate::scratch::Scratch;
 use crate::{ENGINES, SEED, SWITCH, turn};
 
@@ -15,11 +16,17 @@ fn broken_builds_are_caught() {
     let scratch = Scratch::new("sabotaged");
     let program = build(scratch.path());
     let _turn = turn();
-    let proofs =
-        [("ack-before-flush", Fault::Kill), ("ack-before-flush", Fault::PowerCut), ("no-fdatasync", Fault::PowerCut)];
-    for ((way, fault), engine) in proofs.into_iter().flat_map(|proof| ENGINES.map(|engine| (proof, engine))) {
+    let proofs = [
+        ("ack-before-flush", Fault::Kill, ALL),
+        ("ack-before-flush", Fault::PowerCut, ALL),
+        ("no-fdatasync", Fault::PowerCut, ALL),
+        ("retire-before-walk", Fault::Kill, PROTECTION),
+        ("forget-terms", Fault::Kill, PROTECTION),
+    ];
+    for ((way, fault, kinds), engine) in proofs.into_iter().flat_map(|proof| ENGINES.map(|engine| (proof, engine))) {
         let name = format!("{way}-{fault:?}-{engine}").to_lowercase();
-        let plan = Plan { name: &name, program: program.clone(), engine, sabotage: Some(way), fault, seed: *SEED };
+        let (program, sabotage) = (program.clone(), Some(way));
+        let plan = Plan { name: &name, program, engine, sabotage, fault, seed: *SEED, kinds };
         match Campaign::new(plan) {
             Ok(campaign) => println!("{name}, seed {}: caught after {} rounds", *SEED, rounds_until_caught(campaign)),
             Err(lacking) => println!("skipped: {name}: {lacking}"),

@@ -30,11 +30,20 @@ impl<'a> Session<'a> {
 
     /// Sends a request that changes nothing that matters later, and returns its answer, which is no server error.
     pub(crate) fn send(&mut self, request: &Request) -> Result<Answer, Gone> {
+        self.exchange(request, |status| status < 500)
+    }
+
+    /// As `send`, where the caller judges server errors: a mount may be locked.
+    pub(crate) fn ask(&mut self, request: &Request) -> Result<Answer, Gone> {
+        self.exchange(request, |_| true)
+    }
+
+    fn exchange(&mut self, request: &Request, is_sane: fn(u16) -> bool) -> Result<Answer, Gone> {
         let answer = self.connection.exchange(request, self.root_token);
         // The flag is set before the blow falls, so what came after the blow never looks as if it came before.
         let struck = self.struck.load(Ordering::SeqCst);
         match answer {
-            Ok(answer) if answer.status < 500 => return Ok(answer),
+            Ok(answer) if answer.status < 500 || (is_sane(answer.status) && !struck) => return Ok(answer),
             Ok(_) | Err(_) if struck => {}
             Ok(answer) => self.complain(request, &answer),
             Err(error) => self.tally.complaints.push(format!("{}: no answer: {error}", request.title())),
@@ -50,18 +59,42 @@ impl<'a> Session<'a> {
         request: &Request,
     ) -> Result<Option<Answer>, Gone> {
         slot.intend(next);
-        let Ok(answer) = self.send(request) else {
-            self.tally.indeterminate += 1;
-            return Err(Gone);
-        };
+        let outcome = self.send(request);
+        let answer = self.note(slot, outcome)?;
         if answer.is_success() {
-            slot.acknowledge();
-            self.tally.changes += 1;
             return Ok(Some(answer));
         }
-        slot.withdraw();
         self.complain(request, &answer);
         Ok(None)
+    }
+
+    /// Sends a change of a register to `next` that may be refused, also because a mount is locked.
+    pub(crate) fn attempt<V: Clone + PartialEq + Debug>(
+        &mut self,
+        slot: &mut Slot<V>,
+        next: Option<V>,
+        request: &Request,
+    ) -> Result<Answer, Gone> {
+        slot.intend(next);
+        let outcome = self.ask(request);
+        self.note(slot, outcome)
+    }
+
+    /// Notes what became of an intended change.
+    fn note<V: Clone + PartialEq + Debug>(
+        &mut self,
+        slot: &mut Slot<V>,
+        outcome: Result<Answer, Gone>,
+    ) -> Result<Answer, Gone> {
+        match &outcome {
+            Ok(answer) if answer.is_success() => {
+                slot.acknowledge();
+                self.tally.changes += 1;
+            }
+            Ok(_) => slot.withdraw(),
+            Err(Gone) => self.tally.indeterminate += 1,
+        }
+        outcome
     }
 
     /// Compares what a register holds with what its client knows.

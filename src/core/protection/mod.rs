@@ -1,8 +1,10 @@
 //! What protects each mount, and the orders to change that. Does not move records itself: `worker` does.
 
 use std::collections::HashMap;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, AtomicUsize, Ordering};
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 use uuid::Uuid;
@@ -27,6 +29,8 @@ pub struct Protections {
     by_mount: RwLock<HashMap<Uuid, Arc<Mutex<Job>>>>,
     worker: Mutex<Worker>,
     stopped: AtomicBool,
+    /// Requests that wait for a job.
+    asking: AtomicUsize,
     clock: Clock,
 }
 
@@ -83,13 +87,14 @@ impl Protections {
         if !change.is_empty() {
             change.commit()?;
         }
-        Ok(Self { by_mount: RwLock::new(by_mount), worker: Mutex::default(), stopped: AtomicBool::new(false), clock })
+        let (by_mount, worker) = (RwLock::new(by_mount), Mutex::default());
+        Ok(Self { by_mount, worker, stopped: AtomicBool::new(false), asking: AtomicUsize::new(0), clock })
     }
 
     /// Since when a mount is protected as it is, as far as that is known.
     pub(super) fn since(&self, mount: &Mount) -> Option<Timestamp> {
         let job = self.known(mount.entry.uuid)?;
-        let record = &held(&job).record;
+        let record = &self.hold(&job).record;
         record.migration.as_ref().map_or(record.since, |migration| migration.started)
     }
 
@@ -109,6 +114,21 @@ impl Protections {
         let is_one = |guard: &Guard| guard.key().is_some_and(|key| key.name == name && versions.contains(&key.version));
         let is_bound = |job: &Job| job.record.migration.as_ref().is_some_and(|migration| is_one(&migration.to));
         self.all().into_iter().filter(|(_, job)| is_bound(&held(job))).map(|(mount, _)| mount).collect()
+    }
+
+    /// Takes a job for a request.
+    fn hold<'j>(&self, job: &'j Mutex<Job>) -> MutexGuard<'j, Job> {
+        self.asking.fetch_add(1, Ordering::AcqRel);
+        let job = held(job);
+        self.asking.fetch_sub(1, Ordering::AcqRel);
+        job
+    }
+
+    /// Lets requests have their jobs. A mutex is not fair: who takes it again at once keeps all others from it.
+    fn give_way(&self) {
+        while self.asking.load(Ordering::Acquire) > 0 {
+            thread::sleep(COURTESY);
+        }
     }
 
     fn known(&self, mount: Uuid) -> Option<Arc<Mutex<Job>>> {
@@ -159,7 +179,7 @@ impl Active {
         let mount = self.protected_mount(path)?;
         let to = self.wanted(view, order)?;
         let job = self.protections.job(&mount);
-        let record = &held(&job).record;
+        let record = &self.protections.hold(&job).record;
         refuse_unfit(record, &mount, &to, order.mode)?;
         let (mount, from) = (mount.entry.uuid, record.settled.clone());
         let Guard::Customer(id) = to else { return Ok((order.clone(), Subject { mount, from, fingerprint: None })) };
@@ -192,7 +212,7 @@ impl Active {
         let mount = self.protected_mount(path)?;
         let to = self.wanted(view, order)?;
         let job = self.protections.job(&mount);
-        let mut job = held(&job);
+        let mut job = self.protections.hold(&job);
         refuse_unfit(&job.record, &mount, &to, order.mode)?;
         if let Some(under_way) = &mut job.record.migration {
             (under_way.window, under_way.rate_max) = (order.window, order.rate_max);
@@ -200,7 +220,9 @@ impl Active {
             let (window, rate_max) = (order.window, order.rate_max);
             let mut migration =
                 Migration { window, rate_max, ..Migration::new(job.record.settled.clone(), to, order.mode, now) };
-            migration.progress.records_total = mount.scope.view(&Horizon::default()).count()?;
+            if order.mode == Mode::Reencrypt {
+                migration.progress.records_total = mount.scope.view(&Horizon::default()).count()?;
+            }
             let (to, mode) = (&migration.to, order.mode.name());
             let skip_proof = order.skip_proof;
             tracing::warn!(mount = mount.entry.path, %to, mode, skip_proof, "a change of protection was ordered");
@@ -228,7 +250,7 @@ impl Active {
     pub(crate) fn cancel(self: &Arc<Self>, view: &View<'_>, path: &str, now: Timestamp) -> Result<(), Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
-        let mut job = held(&job);
+        let mut job = self.protections.hold(&job);
         let settled = job.record.settled.clone();
         let migration = job.migration()?;
         if migration.undoing {
@@ -268,7 +290,7 @@ impl Active {
     fn change_migration(&self, view: &View<'_>, path: &str, edit: impl FnOnce(&mut Migration)) -> Result<(), Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
-        let mut job = held(&job);
+        let mut job = self.protections.hold(&job);
         edit(job.migration()?);
         write(view, &mount, &job.record)
     }
@@ -355,6 +377,7 @@ pub(super) fn record_path(mount: Uuid) -> String {
 }
 
 const PREFIX: &str = "protection/";
+const COURTESY: Duration = Duration::from_micros(50);
 const UNDER_WAY: &str = "another change of protection is under way for this mount: wait for its end, or cancel it";
 const ANOTHER_SUBJECT: &str =
     "the mount, what protects it, or the key is not what it was when this was asked for: ask again";

@@ -1,8 +1,8 @@
 //! What is true of a mount's protection at this moment, as it is told.
 
 use super::super::Active;
+use super::Wanted;
 use super::record::{Ended, Guard, Migration, Mode, ProtectionRecord, Window};
-use super::{Wanted, held};
 use crate::api::Error;
 use crate::api::json::Object;
 use crate::barrier::{Horizon, KeyVersion};
@@ -31,7 +31,7 @@ impl Active {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
         let (record, trouble) = {
-            let job = held(&job);
+            let job = self.protections.hold(&job);
             (job.record.clone(), job.trouble.clone())
         };
         let locked_by = mount.scope.locked_by();
@@ -41,7 +41,8 @@ impl Active {
             (None, None) if record.settled == Guard::Platform => "platform",
             (None, None) => "active",
         };
-        let records_total = match &record.migration {
+        let moving = record.migration.as_ref().filter(|migration| migration.mode == Mode::Reencrypt);
+        let records_total = match moving {
             Some(migration) => migration.progress.records_total.max(migration.progress.records_done),
             None => mount.scope.view(&Horizon::default()).count()?,
         };

@@ -16,6 +16,7 @@ use super::{Job, Protections, held, path_of, write};
 use crate::api::Error;
 use crate::barrier::{self, Horizon, Portion, Seq};
 use crate::clock::{Stopwatch, Timestamp};
+use crate::sabotage;
 
 /// The thread, while there is one.
 #[derive(Default)]
@@ -101,6 +102,7 @@ impl Active {
             if self.protections.stopped.load(Ordering::Acquire) {
                 return Turn::Idle;
             }
+            self.protections.give_way();
             let mut job = held(&job);
             let left = job.pace.left();
             if left.is_zero() {
@@ -148,19 +150,18 @@ impl Active {
             (Mode::Reencrypt, Step::Begin) => self.begin(mount, job, now),
             (Mode::Reencrypt, Step::Drain) => drain(mount, job),
             (Mode::Reencrypt, Step::Move { after }) => self.move_some(mount, job, &after.clone()),
-            (Mode::Reencrypt, Step::Verify { after }) => self.verify_some(mount, job, &after.clone(), now),
+            (Mode::Reencrypt, Step::Verify { after }) => self.verify_some(mount, job, &after.clone()),
         }
     }
 
     fn rewrap_terms(&self, mount: &Mount, job: &mut Job, now: Timestamp) -> Result<(), Error> {
         let migration = job.migration()?;
         migration.started = Some(now);
-        migration.progress.records_done = migration.progress.records_total;
         let to = migration.to.clone();
         let horizon = Horizon::default();
         let view = self.platform.view(&horizon);
         self.with_protector(&view, &to, |protector| Ok(mount.scope.rewrap(&protector)?))?;
-        self.finish(mount, job, now)
+        self.finish(mount, job)
     }
 
     /// Makes the term that all writes use from now on.
@@ -215,7 +216,7 @@ impl Active {
     }
 
     /// Looks at some records once more: when none names an old term, those can go.
-    fn verify_some(&self, mount: &Mount, job: &mut Job, after: &str, now: Timestamp) -> Result<(), Error> {
+    fn verify_some(&self, mount: &Mount, job: &mut Job, after: &str) -> Result<(), Error> {
         let migration = job.migration()?;
         let horizon = Horizon::default();
         let mut left = 0_u64;
@@ -231,14 +232,15 @@ impl Active {
             Some(after) if !pass.ended => migration.step = Step::Verify { after },
             Some(_) | None => {
                 mount.scope.retire(&migration.retiring)?;
-                self.finish(mount, job, now)?;
+                self.finish(mount, job)?;
             }
         }
         Ok(())
     }
 
     /// Says that the change is done, once that is durable.
-    fn finish(&self, mount: &Mount, job: &mut Job, now: Timestamp) -> Result<(), Error> {
+    fn finish(&self, mount: &Mount, job: &mut Job) -> Result<(), Error> {
+        let now = self.protections.clock.now();
         let mut record = job.record.clone();
         let Some(migration) = record.migration.take() else { return Ok(()) };
         let Migration { to, mode, undoing, started, mut progress, ordered, .. } = migration;
@@ -274,6 +276,9 @@ impl Migration {
 fn drain(mount: &Mount, job: &mut Job) -> Result<(), Error> {
     let migration = job.migration()?;
     if mount.scope.is_idle(&migration.retiring) {
+        if sabotage::asked("retire-before-walk") {
+            mount.scope.retire(&migration.retiring)?;
+        }
         migration.step = Step::Move { after: String::new() };
     } else {
         job.pace.rest(DRAIN_PAUSE);

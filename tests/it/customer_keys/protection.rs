@@ -244,3 +244,20 @@ fn new_mounts_can_be_protected_from_birth() {
     server.delete("sys/mounts/kv").expect(204);
     server.delete("sys/customer-keys/k").expect(200);
 }
+
+/// A change takes as long as it takes; its administrator is not kept waiting for that.
+#[test]
+fn who_asks_during_a_change_is_answered_between_two_of_its_steps() {
+    let server = TestServer::start();
+    server.post("sys/mounts/kv", &json!({"type": "kv"})).expect(204);
+    for number in 0..80 {
+        server.post(&format!("kv/{number}"), &json!({"a": "x".repeat(300_000)})).expect(204);
+    }
+    upload(&server, "k", &key(1)).expect(200);
+    let mut told = vec![activate(&server, "kv", "k")];
+    while told.last().is_some_and(|told| told["state"] != "active") {
+        told.push(protection(&server, "kv"));
+    }
+    let done: std::collections::BTreeSet<_> = told.iter().filter_map(|told| told["records_done"].as_u64()).collect();
+    assert!(done.len() > 3, "only {done:?} was told");
+}
