@@ -69,6 +69,11 @@ pub struct Seq(u64);
 impl Seq {
     /// Nothing to wait for.
     pub const SETTLED: Seq = Seq(0);
+
+    /// Whether nobody committed between the two.
+    pub fn is_right_after(self, other: Seq) -> bool {
+        other.0.checked_add(1) == Some(self.0)
+    }
 }
 
 /// The answer of [`Store::get`].

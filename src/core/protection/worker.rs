@@ -29,8 +29,8 @@ pub(super) struct Pace {
     committed: Option<Seq>,
     /// Not before this long after that.
     rest: Option<(Stopwatch, Duration)>,
-    /// Others were faster: fewer records at once.
-    narrow: bool,
+    /// Others commit too: fewer records at once, for they share the flush.
+    in_company: bool,
 }
 
 impl Pace {
@@ -189,7 +189,7 @@ impl Active {
         let horizon = Horizon::default();
         let (platform, view) = (self.platform.view(&horizon), mount.scope.view(&horizon));
         let mut change = platform.change();
-        let pass = view.reencrypt(&mut change, &migration.retiring, after, migration.portion(job.pace.narrow))?;
+        let pass = view.reencrypt(&mut change, &migration.retiring, after, migration.portion(job.pace.in_company))?;
         migration.progress.records_done += pass.records;
         migration.progress.bytes_done += pass.bytes;
         let rest = migration.rest_after(pass.records);
@@ -199,17 +199,19 @@ impl Active {
             Some(_) | None => Step::Verify { after: String::new() },
         };
         change.put(&path_of(mount), &record)?;
-        if let Some(before) = job.pace.committed.take() {
+        let before = job.pace.committed.take();
+        if let Some(before) = before {
             self.barrier.durable(before).wait();
         }
         match change.commit() {
             Ok(seq) => {
                 job.record = record;
-                (job.pace.committed, job.pace.narrow) = (Some(seq), false);
+                job.pace.in_company = before.is_none_or(|before| !seq.is_right_after(before));
+                job.pace.committed = Some(seq);
                 job.pace.rest(rest);
             }
             // Somebody else wrote one of these records meanwhile, and so has moved it.
-            Err(barrier::Error::Conflict) => job.pace.narrow = true,
+            Err(barrier::Error::Conflict) => job.pace.in_company = true,
             Err(error) => return Err(error.into()),
         }
         Ok(())
@@ -260,10 +262,10 @@ impl Active {
 
 impl Migration {
     /// How many records are taken at once.
-    fn portion(&self, narrow: bool) -> Portion {
+    fn portion(&self, in_company: bool) -> Portion {
         let paced = self.rate_max.map_or(u64::MAX, |rate| (rate / BATCHES_PER_SECOND_MIN).max(1));
         let paced = usize::try_from(paced).unwrap_or(usize::MAX);
-        let usual = if narrow { NARROW } else { USUAL };
+        let usual = if in_company { IN_COMPANY } else { ALONE };
         Portion { records_max: usual.records_max.min(paced), ..usual }
     }
 
@@ -310,9 +312,9 @@ fn work(active: &Weak<Active>) {
     }
 }
 
-/// Small enough that those who write meanwhile hardly notice, large enough to share the cost of a flush.
-const USUAL: Portion = Portion { records_max: 256, bytes_max: 1 << 20 };
-const NARROW: Portion = Portion { records_max: 8, bytes_max: 1 << 20 };
+/// Large enough to share the cost of a flush; and small enough that those whose writes are in the same flush hardly notice.
+const ALONE: Portion = Portion { records_max: 256, bytes_max: 1 << 20 };
+const IN_COMPANY: Portion = Portion { records_max: 32, bytes_max: 1 << 18 };
 const BATCHES_PER_SECOND_MIN: u64 = 10;
 const AFTER_FAILURE: Duration = Duration::from_secs(1);
 const DRAIN_PAUSE: Duration = Duration::from_millis(1);
