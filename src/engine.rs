@@ -211,6 +211,7 @@ impl<E: ?Sized + 'static> Route<E> {
             shape: Shape::Enveloped,
             work: Work::Quick,
             creates: false,
+            takes_octets: Q::TAKES_OCTETS,
             schema: schema::<Q>,
         };
         Self { row, run: run::<Q>, exists: None }

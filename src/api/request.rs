@@ -57,6 +57,8 @@ pub struct Request {
     pub wrap_ttl: Option<Duration>,
     /// Second factors sent along, as their headers have them.
     pub mfa: Vec<String>,
+    /// Headers that the audit trail wants: names in lower case, and their values.
+    pub headers: Vec<(String, Vec<String>)>,
     pub remote: IpAddr,
     /// The certificates of the client in DER, its own first, where TLS asked for them. Nobody has checked them.
     pub certificates: Option<Arc<[Vec<u8>]>>,
@@ -75,6 +77,7 @@ impl Request {
             params: Params::None,
             wrap_ttl: None,
             mfa: Vec::new(),
+            headers: Vec::new(),
             remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
             certificates: None,
         }

@@ -21,6 +21,8 @@ pub struct Row {
     pub work: Work,
     /// A write may make its object, and needs `create` then.
     pub creates: bool,
+    /// A body that says of itself that it is bytes is taken as such.
+    pub takes_octets: bool,
     /// Describes the request: its fields, and by their documentation what it does.
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
@@ -275,7 +277,7 @@ mod tests {
 
     fn row(op: Op, path: &'static str) -> Row {
         let (access, shape, work) = (Access::Token, Shape::Enveloped, Work::Quick);
-        Row { op, path, access, while_sealed: false, shape, work, creates: false, schema: String::json_schema }
+        Row { op, path, access, while_sealed: false, shape, work, creates: false, takes_octets: false, schema: String::json_schema }
     }
 
     const ROWS: [(Op, &str); 18] = [

@@ -71,6 +71,7 @@ impl Core {
         let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings, &keys)?;
         let protections = Protections::open(&view, &mounts, self.clock.clone())?;
         self.quotas.load(&view)?;
+        self.audit.load(&view)?;
         barrier.durable(horizon.seq()).wait();
         let active = Arc::new(Active {
             barrier,

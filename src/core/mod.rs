@@ -19,6 +19,7 @@ use crate::clock::{Clock, Timestamp};
 use crate::engine::{Backend, Call, Engine, Logins, Rows, Served, Target};
 use crate::storage::{Durable, Seq};
 
+pub mod audit;
 pub mod catalog;
 pub mod customer_keys;
 mod engines;
@@ -36,6 +37,7 @@ mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
+use audit::{Audit, Event};
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
@@ -54,6 +56,7 @@ pub struct Core {
     sealed: Sealed,
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
+    pub(crate) audit: Audit,
     pub(crate) working: Workings,
     sys_rows: Arc<Rows<Core>>,
 }
@@ -158,6 +161,7 @@ impl Core {
             sealed,
             active: RwLock::new(None),
             quotas: Quotas::default(),
+            audit: Audit::default(),
             working: Workings::default(),
             sys_rows: Arc::new(Rows::new(Self::ROUTES)),
         })
@@ -230,31 +234,44 @@ impl Core {
             Err(_) => Shape::Enveloped,
         };
         let caller = match &found {
-            Ok(Target { row: Row { access: Access::Open, .. }, .. }) => None,
-            Err(Error::UnknownMethod) if !request.help => return Err(Error::UnknownMethod),
-            Ok(_) | Err(_) => Some(active.identify(request, horizon, now)?),
+            Ok(Target { row: Row { access: Access::Open, .. }, .. }) => Ok(None),
+            Err(Error::UnknownMethod) if !request.help => Err(Error::UnknownMethod),
+            Ok(_) | Err(_) => active.identify(request, horizon, now).map(Some),
         };
         // Before the request counts as a use of its token.
-        if !request.help && found.as_ref().is_ok_and(|target| !thread.suits(target.row.work)) {
+        if caller.is_ok() && !request.help && found.as_ref().is_ok_and(|target| !thread.suits(target.row.work)) {
             return Ok(None);
         }
-        let Some(caller) = caller else {
-            return errand.run(gate::admit_anyone(Access::Open)?, place, found, manner).map(Some);
-        };
         let view = active.platform.view(horizon);
-        let caller = active.tokens.charge(&view, caller)?;
-        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
-        let exists = || place.as_ref()?.exists(found.as_ref().ok()?, active, horizon);
-        let admitted = gate::admit(&caller, access, &request.into(), exists);
-        let admitted = admitted.map_err(|error| active.refusal(error, &caller, access, request, horizon));
-        let outcome = admitted.and_then(|admitted| errand.run(admitted, place, found, manner));
-        active.tokens.settle(&view, &caller);
+        let charge = |caller: Option<_>| caller.map(|caller| active.tokens.charge(&view, caller)).transpose();
+        let (caller, admitted) = match caller.and_then(charge) {
+            Ok(caller) => (caller.clone(), errand.admit(caller.as_ref(), place.as_ref(), &found)),
+            Err(error) => (None, Err(error)),
+        };
+        let trail = errand.core.audit.begin(|| errand.event(caller.clone(), place.as_ref(), &found, admitted.as_ref().err()));
+        let outcome = trail.and_then(|trail| {
+            trail.end(admitted.and_then(|admitted| errand.run(admitted, place, found, manner)), &errand.core.clock)
+        });
+        if let Some(caller) = &caller {
+            active.tokens.settle(&view, caller);
+        }
         outcome.map(Some)
+    }
+
+    /// Headers that the audit devices are told of; `None` if there is nobody to tell.
+    pub fn audited_headers(&self) -> Option<Arc<audit::Headers>> {
+        self.audit.wanted_headers()
+    }
+
+    /// Opens the files of the audit devices anew, which somebody has moved away.
+    pub fn reopen_audit(&self) {
+        self.audit.reopen();
     }
 
     /// Work that time brings. Runs on a thread that may block.
     pub fn tick(&self) {
         let Some(active) = self.active() else { return };
+        self.audit.tick();
         if let Err(error) = Mounts::purge_removed(&active) {
             tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
         }
@@ -337,7 +354,38 @@ struct Errand<'a> {
     now: Timestamp,
 }
 
-impl Errand<'_> {
+impl<'a> Errand<'a> {
+    /// Admits whoever sent the request, who may be nobody in particular where no token is needed.
+    fn admit(
+        &self,
+        caller: Option<&Arc<Caller>>,
+        place: Option<&Place<'_>>,
+        found: &Result<Target<'_>, Error>,
+    ) -> Result<Admitted, Error> {
+        let Self { active, request, horizon, .. } = *self;
+        let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
+        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
+        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
+        let admitted = gate::admit(caller, access, &request.into(), exists);
+        admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))
+    }
+
+    /// The request as the audit trail tells it.
+    fn event(
+        &self,
+        caller: Option<Arc<Caller>>,
+        place: Option<&Place<'_>>,
+        found: &Result<Target<'_>, Error>,
+        refusal: Option<&Error>,
+    ) -> Event<'a> {
+        let Self { active, request, horizon, now, .. } = *self;
+        let row = found.as_ref().ok().map(|target| target.row);
+        let mount = place.and_then(|place| active.mounts.at(place.mount_path()));
+        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
+        let creates = refusal.is_none() && row.is_some_and(|row| row.creates) && matches!(exists(), Some(Ok(false)));
+        Event { request, row, mount, caller, creates, refusal: refusal.map(ToString::to_string), now }
+    }
+
     /// Runs a request that was admitted to where it leads, if there is something.
     fn run(
         &self,

@@ -108,7 +108,10 @@ impl Wire {
             body.discard().await;
             Wiped::default()
         };
-        let request = head?.with_body(text, id, remote)?;
+        let mut request = head?.with_body(text, id, remote)?;
+        if let Some(wanted) = self.core.audited_headers() {
+            request.headers = request::picked(&parts.headers, wanted.keys());
+        }
         if let Some(by_role) = self.core.count_login(&request) {
             *count = Some(by_role);
             refuse_exceeded(*count, &request.path)?;

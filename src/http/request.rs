@@ -113,7 +113,8 @@ impl Head {
             }
         };
         let Self { op, help, path, token, basic, wrap_ttl, mfa, .. } = self;
-        Ok(Request { id, op, help, path, token, basic, params, wrap_ttl, mfa, remote, certificates: None })
+        let headers = Vec::new();
+        Ok(Request { id, op, help, path, token, basic, params, wrap_ttl, mfa, headers, remote, certificates: None })
     }
 }
 
@@ -231,6 +232,15 @@ fn wrap_ttl(headers: &HeaderMap) -> Result<Option<Duration>, Error> {
 
 fn mfa(headers: &HeaderMap) -> Result<Vec<String>, Error> {
     headers.get_all(&X_VAULT_MFA).iter().map(|value| text(value).map(str::to_owned)).collect()
+}
+
+/// Those headers of a request that have one of these names.
+pub(super) fn picked<'n>(headers: &HeaderMap, names: impl Iterator<Item = &'n String>) -> Vec<(String, Vec<String>)> {
+    let values = |name: &String| {
+        let values = headers.get_all(name).iter().map(|value| String::from_utf8_lossy(value.as_bytes()).into_owned());
+        (name.clone(), values.collect::<Vec<_>>())
+    };
+    names.map(values).filter(|(_, values)| !values.is_empty()).collect()
 }
 
 fn expect_merge_patch(headers: &HeaderMap) -> Result<(), Error> {

@@ -7,7 +7,8 @@ use crate::api::{Error, Reply};
 use crate::core::{Core, SealState, VAULT_VERSION};
 use crate::engine::{Call, Endpoint};
 
-/// Tells the state of the server by its status code: 200 active, 501 not initialised, 503 sealed.
+/// Tells the state of the server by its status code: 200 active, 501 not initialised, 503 sealed, and 503 too while no audit
+/// device can write, for no request is served then.
 #[derive(Deserialize, JsonSchema)]
 pub struct Health {
     /// Status to answer when active.
@@ -45,6 +46,7 @@ impl Endpoint for Health {
         let (active, sealed, uninitialised) =
             (self.activecode.or(200)?, self.sealedcode.or(503)?, self.uninitcode.or(501)?);
         let (status, is_active) = match state {
+            SealState::Unsealed { .. } if !core.audit.is_able() => (UNABLE, true),
             SealState::Unsealed { .. } => (active, true),
             SealState::Sealed { .. } => (sealed, false),
             SealState::Uninitialised => (uninitialised, false),
@@ -63,3 +65,6 @@ impl Endpoint for Health {
         Ok(reply.status(status))
     }
 }
+
+/// Nobody can be served, whatever the codes that were asked for.
+const UNABLE: u16 = 503;

@@ -1,6 +1,7 @@
 //! Lets an operator see and change the core: the endpoints under `sys/`, one noun a file.
 
 pub mod absent;
+pub mod audit;
 pub mod auth;
 pub mod capabilities;
 pub mod counters;
@@ -71,6 +72,14 @@ const ROUTES: &[Route<Core>] = &[
     delete::<auth::DisableLogin>      ("auth/{path..}").sudo().slow(),
     read::<auth::ReadLoginTune>       ("auth/{path..}/tune").sudo().echoed(),
     write::<auth::TuneLogin>          ("auth/{path..}/tune").sudo(),
+    read::<audit::ListDevices>        ("audit").sudo().echoed(),
+    write::<audit::EnableDevice>      ("audit/{path..}").sudo().slow(),
+    delete::<audit::DisableDevice>    ("audit/{path..}").sudo(),
+    write::<audit::HashValue>         ("audit-hash/{path..}").echoed(),
+    read::<audit::ListHeaders>        ("config/auditing/request-headers").sudo().echoed(),
+    read::<audit::ReadHeader>         ("config/auditing/request-headers/{header}").sudo().echoed(),
+    write::<audit::WriteHeader>       ("config/auditing/request-headers/{header}").sudo(),
+    delete::<audit::DeleteHeader>     ("config/auditing/request-headers/{header}").sudo(),
     read::<locked_users::ListLocked>  ("locked-users"),
     write::<locked_users::Unlock>     ("locked-users/{mount_accessor}/unlock/{alias_identifier..}"),
     list::<policies::ListPolicies>    ("policies/acl"),

@@ -29,6 +29,7 @@ fn captures<'p>(pattern: &'static str, path: &'p str) -> Captures<'p> {
         shape,
         work,
         creates: false,
+        takes_octets: false,
         schema: String::json_schema,
     };
     match Table::new([&row].into_iter()).find(Op::Write, path) {

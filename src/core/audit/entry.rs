@@ -1,0 +1,268 @@
+//! Vault's entries of a request and of its answer, as one device shows them. Knows nothing of where they are written.
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+
+use super::headers::Headers;
+use super::mask::Mask;
+use crate::access::{Caller, tokens::TokenRecord};
+use crate::api::json::{Json, Object};
+use crate::api::route::Row;
+use crate::api::{Data, Error, Login, Op, Params, Reply, Request, WrapInfo};
+use crate::clock::Timestamp;
+use crate::core::mounts::{AUTH_PREFIX, Mount};
+
+/// One request as the core sees it.
+pub(in crate::core) struct Event<'a> {
+    pub request: &'a Request,
+    /// What it leads to, if it leads anywhere.
+    pub row: Option<&'static Row>,
+    pub mount: Option<Arc<Mount>>,
+    pub caller: Option<Arc<Caller>>,
+    /// A write makes what was not there.
+    pub creates: bool,
+    /// Why it is not even begun.
+    pub refusal: Option<String>,
+    pub now: Timestamp,
+}
+
+impl Event<'_> {
+    fn operation(&self) -> &'static str {
+        match self.request.op {
+            _ if self.request.help => "help",
+            Op::Write if self.creates => "create",
+            Op::Write => "update",
+            op => op.name(),
+        }
+    }
+}
+
+/// What the entries of a request and of its answer have in common.
+pub(super) struct Common {
+    auth: Json,
+    request: Json,
+}
+
+impl Common {
+    pub(super) fn of(event: &Event<'_>, mask: &Mask, headers: &Headers) -> Self {
+        Self { auth: auth(event, mask), request: request(event, mask, headers) }
+    }
+
+    /// The entry of the request.
+    pub(super) fn request(&self, event: &Event<'_>) -> Json {
+        self.entry("request", event.now, event.refusal.as_deref(), |_| {})
+    }
+
+    /// The entry of its answer.
+    pub(super) fn response(
+        &self,
+        event: &Event<'_>,
+        mask: &Mask,
+        outcome: &Result<Reply, Error>,
+        now: Timestamp,
+    ) -> Json {
+        let error = outcome.as_ref().err().map(ToString::to_string);
+        self.entry("response", now, error.as_deref(), |entry| {
+            entry.set_object("response", |response| {
+                if let Some(mount) = &event.mount {
+                    describe_mount(response, mount);
+                }
+                if let Ok(reply) = outcome {
+                    describe_reply(response, event, mask, reply);
+                }
+            });
+        })
+    }
+
+    fn entry(
+        &self,
+        kind: &'static str,
+        time: Timestamp,
+        error: Option<&str>,
+        fill: impl FnOnce(&mut Object),
+    ) -> Json {
+        let (Json(auth), Json(request)) = (&self.auth, &self.request);
+        let mut entry = Object::with_capacity(512 + auth.len() + request.len());
+        entry.set("time", time).set("type", kind).set_json("auth", auth).set_json("request", request);
+        fill(&mut entry);
+        if let Some(error) = error {
+            entry.set("error", error);
+        }
+        entry.finish()
+    }
+}
+
+/// The entry of an answer for which there is little room.
+pub(super) fn short_response(event: &Event<'_>, is_error: bool, now: Timestamp) -> Json {
+    let mut entry = Object::default();
+    entry.set("time", now).set("type", "response").set_object("request", |request| {
+        request.set("id", event.request.id.0).set("operation", event.operation());
+    });
+    entry.set("omitted", "there was no room for more").set("failed", is_error);
+    entry.finish()
+}
+
+/// Who sent the request, and whether he may do this.
+fn auth(event: &Event<'_>, mask: &Mask) -> Json {
+    let mut auth = Object::default();
+    if let Some(token) = &event.request.token {
+        auth.set("client_token", mask.show(token.expose()));
+    }
+    auth.set_object("policy_results", |results| {
+        results.set("allowed", event.refusal.is_none());
+    });
+    let Some(caller) = &event.caller else { return auth.finish() };
+    let record: &TokenRecord = &caller.record;
+    auth.set("accessor", mask.show_accessor(&record.accessor)).set("display_name", &record.display_name);
+    auth.set("policies", caller.policies()).set("token_policies", &record.policies);
+    set_unless_empty(&mut auth, "identity_policies", caller.identity_policies());
+    if !record.entity_id.is_empty() {
+        auth.set("entity_id", &record.entity_id);
+    }
+    if record.metadata.is_some() {
+        auth.set("metadata", &record.metadata);
+    }
+    if record.num_uses > 0 {
+        auth.set("remaining_uses", record.uses_left());
+    }
+    auth.set("token_issue_time", Timestamp::from_nanosecond(record.created_ns.into()).unwrap_or_default());
+    auth.set("token_ttl", record.ttl_s).set("token_type", token_type(record.batch));
+    auth.finish()
+}
+
+fn request(event: &Event<'_>, mask: &Mask, headers: &Headers) -> Json {
+    let Event { request, row, mount, caller, .. } = event;
+    let mut object = Object::default();
+    object.set("id", request.id.0).set("operation", event.operation()).set("path", &request.path);
+    object.set("remote_address", request.remote).set_object("namespace", |namespace| {
+        namespace.set("id", "root");
+    });
+    if let Some(token) = &request.token {
+        object.set("client_token", mask.show(token.expose()));
+    }
+    if let Some(caller) = caller {
+        object.set("client_token_accessor", mask.show_accessor(&caller.record.accessor));
+        if !caller.record.entity_id.is_empty() {
+            object.set("client_id", &caller.record.entity_id);
+        }
+    }
+    if let Some(mount) = mount {
+        describe_mount(&mut object, mount);
+    }
+    if let Some(ttl) = request.wrap_ttl {
+        object.set("wrap_ttl", ttl.as_secs());
+    }
+    if !request.headers.is_empty() {
+        object.set_object("headers", |object| describe_headers(object, request, mask, headers));
+    }
+    let clear = mount.as_ref().map_or(&[][..], |mount| &mount.entry.tune.audit_non_hmac_request_keys);
+    if let Some(Json(data)) = request_data(&request.params, row.is_some_and(|row| row.takes_octets), mask, clear) {
+        object.set_json("data", &data);
+    }
+    object.finish()
+}
+
+fn describe_headers(object: &mut Object, request: &Request, mask: &Mask, headers: &Headers) {
+    for (name, values) in &request.headers {
+        let hides = headers.get(name).copied().unwrap_or(true);
+        let show = |value: &String| if hides { mask.show(value).into_owned() } else { value.clone() };
+        object.set_entry(name, values.iter().map(show).collect::<Vec<_>>());
+    }
+}
+
+/// The parameters beside the path. Bytes are not shown in any way: nobody can say that they are no key.
+fn request_data(params: &Params, takes_octets: bool, mask: &Mask, clear: &[String]) -> Option<Json> {
+    match params {
+        Params::None => None,
+        Params::Json(text) => mask.json(text, clear, false),
+        Params::Octets(bytes, query) if takes_octets => {
+            let mut data = Object::default();
+            data.set("octets", bytes.len());
+            describe_pairs(&mut data, query, mask, clear);
+            Some(data.finish())
+        }
+        Params::Octets(text, _) => mask.json(text, clear, false),
+        Params::Pairs(pairs) => {
+            let mut data = Object::default();
+            describe_pairs(&mut data, pairs, mask, clear);
+            Some(data.finish())
+        }
+    }
+}
+
+fn describe_pairs(data: &mut Object, pairs: &[(String, String)], mask: &Mask, clear: &[String]) {
+    let mut by_name: BTreeMap<&String, Vec<_>> = BTreeMap::new();
+    for (name, value) in pairs {
+        let shown = if clear.contains(name) { value.into() } else { mask.show(value) };
+        by_name.entry(name).or_default().push(shown);
+    }
+    for (name, values) in by_name {
+        match values.as_slice() {
+            [value] => data.set_entry(name, value),
+            values => data.set_entry(name, values),
+        };
+    }
+}
+
+fn describe_mount(object: &mut Object, mount: &Mount) {
+    let class = if mount.entry.path.starts_with(AUTH_PREFIX) { "auth" } else { "secret" };
+    object.set("mount_accessor", &mount.entry.accessor).set("mount_class", class);
+    object.set("mount_point", &mount.entry.path).set("mount_type", mount.kind);
+}
+
+fn describe_reply(response: &mut Object, event: &Event<'_>, mask: &Mask, reply: &Reply) {
+    let clear = event.mount.as_ref().map_or(&[][..], |mount| &mount.entry.tune.audit_non_hmac_response_keys);
+    let data = match &reply.data {
+        Data::Nothing | Data::Null => None,
+        Data::Json(Json(text)) | Data::Whole(Json(text)) => mask.json(text, clear, event.request.op.is_of_folders()),
+    };
+    if let Some(Json(data)) = data {
+        response.set_json("data", &data);
+    }
+    if let Some(login) = &reply.login {
+        response.set_object("auth", |auth| describe_login(auth, mask, login));
+    }
+    if let Some(lease) = &reply.lease {
+        response.set_object("secret", |secret| {
+            secret.set("lease_id", &lease.id);
+        });
+    }
+    if let Some(info) = &reply.wrap_info {
+        response.set_object("wrap_info", |object| describe_wrapping(object, mask, info));
+    }
+    set_unless_empty(response, "warnings", &reply.warnings);
+}
+
+fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
+    auth.set("accessor", mask.show_accessor(&login.accessor)).set("client_token", mask.show(login.token.expose()));
+    auth.set("policies", [&login.policies[..], &login.identity_policies].concat());
+    auth.set("token_policies", &login.policies);
+    set_unless_empty(auth, "identity_policies", &login.identity_policies);
+    if !login.entity_id.is_empty() {
+        auth.set("entity_id", &login.entity_id);
+    }
+    if login.metadata.is_some() {
+        auth.set("metadata", &login.metadata);
+    }
+    auth.set("num_uses", login.num_uses).set("token_ttl", login.ttl.as_secs());
+    auth.set("token_type", token_type(login.batch));
+}
+
+fn describe_wrapping(object: &mut Object, mask: &Mask, info: &WrapInfo) {
+    object.set("accessor", mask.show_accessor(&info.accessor)).set("creation_path", &info.creation_path);
+    object.set("creation_time", &info.creation_time).set("token", mask.show(info.token.expose()));
+    object.set("ttl", info.ttl.as_secs());
+    if let Some(accessor) = &info.wrapped_accessor {
+        object.set("wrapped_accessor", mask.show_accessor(accessor));
+    }
+}
+
+fn set_unless_empty(object: &mut Object, name: &'static str, list: &[String]) {
+    if !list.is_empty() {
+        object.set(name, list);
+    }
+}
+
+fn token_type(batch: bool) -> &'static str {
+    if batch { "batch" } else { "service" }
+}
