@@ -277,7 +277,17 @@ mod tests {
 
     fn row(op: Op, path: &'static str) -> Row {
         let (access, shape, work) = (Access::Token, Shape::Enveloped, Work::Quick);
-        Row { op, path, access, while_sealed: false, shape, work, creates: false, takes_octets: false, schema: String::json_schema }
+        Row {
+            op,
+            path,
+            access,
+            while_sealed: false,
+            shape,
+            work,
+            creates: false,
+            takes_octets: false,
+            schema: String::json_schema,
+        }
     }
 
     const ROWS: [(Op, &str); 18] = [

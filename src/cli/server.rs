@@ -6,7 +6,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use tokio::net::TcpListener;
-use tokio::signal::unix::{SignalKind, signal};
+use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::print_line;
 use super::{dev, variable};
@@ -71,6 +71,7 @@ pub(super) fn run(args: Args) -> Result<(), String> {
             let core = Arc::downgrade(&core);
             move || tick(&core)
         });
+        tokio::spawn(reopen_audit(Arc::downgrade(&core))?);
         serve(listener, core, Limits::default(), ended()?).await;
         Ok(())
     })
@@ -110,9 +111,20 @@ fn tick(core: &std::sync::Weak<Core>) {
     }
 }
 
+/// Opens the files of the audit devices anew at each SIGHUP, which is what tools send that move such files away.
+fn reopen_audit(core: Weak<Core>) -> Result<impl Future<Output = ()>, String> {
+    let mut hangup = on(SignalKind::hangup())?;
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            let Some(core) = core.upgrade() else { return };
+            // A file that is being written to may keep it waiting.
+            let _ = tokio::task::spawn_blocking(move || core.reopen_audit()).await;
+        }
+    })
+}
+
 /// Resolves at the first SIGTERM or SIGINT.
 fn ended() -> Result<impl Future<Output = ()>, String> {
-    let on = |kind| signal(kind).map_err(|error| format!("cannot wait for signals: {error}"));
     let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
     Ok(async move {
         tokio::select! {
@@ -121,6 +133,10 @@ fn ended() -> Result<impl Future<Output = ()>, String> {
         }
         print_line("==> Vault shutdown triggered");
     })
+}
+
+fn on(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot wait for signals: {error}"))
 }
 
 const ADDRESS_DEFAULT: &str = "127.0.0.1:8200";

@@ -248,7 +248,8 @@ impl Core {
             Ok(caller) => (caller.clone(), errand.admit(caller.as_ref(), place.as_ref(), &found)),
             Err(error) => (None, Err(error)),
         };
-        let trail = errand.core.audit.begin(|| errand.event(caller.clone(), place.as_ref(), &found, admitted.as_ref().err()));
+        let trail =
+            errand.core.audit.begin(|| errand.event(caller.clone(), place.as_ref(), &found, admitted.as_ref().err()));
         let outcome = trail.and_then(|trail| {
             trail.end(admitted.and_then(|admitted| errand.run(admitted, place, found, manner)), &errand.core.clock)
         });

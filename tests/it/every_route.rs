@@ -54,6 +54,8 @@ pub(crate) fn furnished() -> TestServer {
     for thing in ["assignment", "scope", "provider"] {
         server.post(&format!("identity/oidc/{thing}/k"), &json!({})).expect(204);
     }
+    server.post("sys/audit/transit", &json!({"type": "file", "options": {"file_path": "discard"}})).expect(204);
+    server.post("sys/config/auditing/request-headers/k", &json!({})).expect(204);
     for path in ["cubbyhole/k", "cubbyhole/k/below", "kv/k", "kv/k/below"] {
         server.post(path, &json!({"a": "b"})).expect(204);
     }
@@ -64,6 +66,7 @@ pub(crate) fn furnished() -> TestServer {
 pub(crate) fn sample(mount: &str, row: &Row) -> Request {
     let path = match (row.op, row.path) {
         (Op::Write, "mounts/{path..}") => "mounts/new".to_owned(),
+        (Op::Write, "audit/{path..}") => "audit/new".to_owned(),
         (_, pattern) => pattern.split('/').map(filled).collect::<Vec<_>>().join("/"),
     };
     let body = match row.path {
@@ -75,6 +78,8 @@ pub(crate) fn sample(mount: &str, row: &Row) -> Request {
         "mounts/{path..}/protection" => json!({"protector": "platform"}),
         "customer-keys/{name}" => json!({"key": OTHER_KEY}),
         "customer-keys/{name}/restore" => json!({"key": KEY}),
+        "audit/{path..}" => json!({"type": "file", "options": {"file_path": "discard"}}),
+        "audit-hash/{path..}" => json!({"input": "a"}),
         "config/keys" => json!({"disable_upsert": true}),
         "cache-config" => json!({"size": 10}),
         "data/{path..}" => json!({"data": {"c": "d"}}),

@@ -91,7 +91,8 @@ impl DeviceEntry {
     fn mode(&self) -> Result<Option<u32>, Error> {
         let Some(text) = self.option("mode") else { return Ok(Some(MODE_DEFAULT)) };
         let mode = u32::from_str_radix(text, 8).ok().filter(|mode| mode & !0o666 == 0);
-        let mode = mode.ok_or_else(|| Error::invalid(format!("mode is not that of a file to read and write: {text:?}")))?;
+        let mode =
+            mode.ok_or_else(|| Error::invalid(format!("mode is not that of a file to read and write: {text:?}")))?;
         Ok(Some(mode).filter(|mode| *mode != 0))
     }
 
@@ -181,7 +182,8 @@ mod tests {
 
     /// Why a device with these options cannot be.
     fn check(kind: &str, options: &[(&str, &str)], refused: Option<&str>) {
-        let options: BTreeMap<_, _> = options.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
+        let options: BTreeMap<_, _> =
+            options.iter().map(|(name, value)| (name.to_string(), value.to_string())).collect();
         let entry = DeviceEntry::new("a/".to_owned(), kind.to_owned(), String::new(), false, options.clone());
         let opened = Device::open(entry).map_err(|error| error.to_string());
         assert_eq!(opened.err().as_deref(), refused, "{kind} {options:?}");
@@ -195,8 +197,16 @@ mod tests {
         check("file", &[("file_path", "")], Some("file_path is required"));
         check("file", &[("file_path", "discard")], None);
         check("file", &[("path", "discard"), ("format", "json"), ("hmac_accessor", "false")], None);
-        check("file", &[("file_path", "discard"), ("format", "jsonx")], Some("the format jsonx is not offered; use json"));
-        check("file", &[("file_path", "discard"), ("log_raw", "yes")], Some("log_raw is neither true nor false: \"yes\""));
+        check(
+            "file",
+            &[("file_path", "discard"), ("format", "jsonx")],
+            Some("the format jsonx is not offered; use json"),
+        );
+        check(
+            "file",
+            &[("file_path", "discard"), ("log_raw", "yes")],
+            Some("log_raw is neither true nor false: \"yes\""),
+        );
         check("file", &[("file_path", "discard"), ("prefix", "a\n")], Some("a prefix is one line of at most 64 bytes"));
         for mode in ["0700", "0601", "4600", "rw", "0o600"] {
             let text = format!("mode is not that of a file to read and write: {mode:?}");

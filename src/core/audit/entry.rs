@@ -74,13 +74,7 @@ impl Common {
         })
     }
 
-    fn entry(
-        &self,
-        kind: &'static str,
-        time: Timestamp,
-        error: Option<&str>,
-        fill: impl FnOnce(&mut Object),
-    ) -> Json {
+    fn entry(&self, kind: &'static str, time: Timestamp, error: Option<&str>, fill: impl FnOnce(&mut Object)) -> Json {
         let (Json(auth), Json(request)) = (&self.auth, &self.request);
         let mut entry = Object::with_capacity(512 + auth.len() + request.len());
         entry.set("time", time).set("type", kind).set_json("auth", auth).set_json("request", request);

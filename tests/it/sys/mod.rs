@@ -1,5 +1,6 @@
 //! `sys/`: what the recorded conformance cases do not show.
 
+mod audit;
 mod auth;
 mod explain;
 mod health;
