@@ -2,7 +2,7 @@
 
 use std::future::Future;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::sync::{Arc, Weak};
 use std::time::Duration;
 
 use tokio::net::TcpListener;
@@ -103,7 +103,7 @@ fn lockout_disabled() -> Result<bool, String> {
 }
 
 /// Lets time pass in the core until it is gone.
-fn tick(core: &std::sync::Weak<Core>) {
+fn tick(core: &Weak<Core>) {
     while let Some(core) = core.upgrade() {
         core.tick();
         drop(core);
