@@ -14,9 +14,9 @@ use crate::access::quotas::Quotas;
 use crate::access::{self, Admitted, Caller, Tokens, cubbyhole, gate};
 use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
-use crate::barrier::{Horizon, Scope, Sealed, Unsealed, View};
+use crate::barrier::{Horizon, Scope, Sealed, Unsealed};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Backend, Call, Engine, Logins, Rows, Served, Target};
+use crate::engine::{Call, Engine, Logins, Rows, Served, Target};
 use crate::storage::{Durable, Seq};
 
 pub mod audit;
@@ -28,6 +28,7 @@ mod leases;
 mod lifecycle;
 mod logins;
 pub mod mounts;
+mod place;
 pub mod protection;
 pub mod receipts;
 pub mod seal;
@@ -43,7 +44,8 @@ use customer_keys::approvals::Approvals;
 pub use engines::kinds;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
-use mounts::{Mount, Mounts};
+use mounts::Mounts;
+use place::Place;
 use protection::Protections;
 use second_factor::Waiting;
 pub use working::Working;
@@ -239,7 +241,10 @@ impl Core {
             Ok(_) | Err(_) => active.identify(request, horizon, now).map(Some),
         };
         // Before the request counts as a use of its token.
-        if caller.is_ok() && !request.help && found.as_ref().is_ok_and(|target| !thread.suits(target.row.work)) {
+        let row = found.as_ref().ok().map(|target| target.row);
+        let blocks = errand.core.audit.blocks(row, request.help);
+        let is_slow = caller.is_ok() && !request.help && row.is_some_and(|row| !thread.suits(row.work));
+        if is_slow || blocks && thread == Thread::Socket {
             return Ok(None);
         }
         let view = active.platform.view(horizon);
@@ -439,69 +444,6 @@ impl Active {
             }
             (Some(_), Shape::Bare) | (None, _) => Ok(reply),
         }
-    }
-}
-
-/// Where a path leads: an engine, and what is left of the path there.
-enum Place<'p> {
-    Sys { served: Served<Core>, rest: &'p str },
-    Mount { mount: Arc<Mount>, rest: &'p str },
-}
-
-impl<'p> Place<'p> {
-    fn backend(&self) -> &dyn Backend {
-        match self {
-            Self::Sys { served, .. } => served,
-            Self::Mount { mount, .. } => mount.backend.as_ref(),
-        }
-    }
-
-    fn find(&self, op: Op) -> Result<Target<'p>, Error> {
-        let (Self::Sys { rest, .. } | Self::Mount { rest, .. }) = self;
-        self.backend().find(op, rest)
-    }
-
-    fn exists(&self, target: &Target<'_>, active: &Active, horizon: &Horizon) -> Option<Result<bool, Error>> {
-        self.backend().exists(target, &self.view(active, horizon))
-    }
-
-    fn view<'a>(&'a self, active: &'a Active, horizon: &'a Horizon) -> View<'a> {
-        match self {
-            Self::Sys { .. } => active.platform.view(horizon),
-            Self::Mount { mount, .. } => mount.scope.view(horizon),
-        }
-    }
-
-    fn refuse_locked(&self) -> Result<(), Error> {
-        match self {
-            Self::Sys { .. } => Ok(()),
-            Self::Mount { mount, .. } => mount.refuse_locked(),
-        }
-    }
-
-    fn mount_path(&self) -> &str {
-        match self {
-            Self::Sys { .. } => SYS_PATH,
-            Self::Mount { mount, .. } => &mount.entry.path,
-        }
-    }
-
-    fn mount_type(&self) -> &'static str {
-        match self {
-            Self::Sys { .. } => "system",
-            Self::Mount { mount, .. } => mount.kind,
-        }
-    }
-
-    /// Describes the path, or the whole mount if the path is its own.
-    fn help(&self) -> Result<Reply, Error> {
-        let (Self::Sys { rest, .. } | Self::Mount { rest, .. }) = self;
-        let all = self.backend().rows();
-        if rest.is_empty() {
-            return Ok(catalog::help(&all));
-        }
-        let rows: Vec<_> = Op::ALL.iter().filter_map(|op| self.find(*op).ok()).map(|target| target.row).collect();
-        if rows.is_empty() { Err(Error::UnsupportedPath) } else { Ok(catalog::help(&rows)) }
     }
 }
 

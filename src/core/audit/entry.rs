@@ -168,14 +168,13 @@ fn describe_headers(object: &mut Object, request: &Request, mask: &Mask, headers
 fn request_data(params: &Params, takes_octets: bool, mask: &Mask, clear: &[String]) -> Option<Json> {
     match params {
         Params::None => None,
-        Params::Json(text) => mask.json(text, clear, false),
         Params::Octets(bytes, query) if takes_octets => {
             let mut data = Object::default();
             data.set("octets", bytes.len());
             describe_pairs(&mut data, query, mask, clear);
             Some(data.finish())
         }
-        Params::Octets(text, _) => mask.json(text, clear, false),
+        Params::Json(text) | Params::Octets(text, _) => mask.json(text, clear, false),
         Params::Pairs(pairs) => {
             let mut data = Object::default();
             describe_pairs(&mut data, pairs, mask, clear);

@@ -156,7 +156,7 @@ fn end(text: &mut Vec<u8>, bracket: u8) {
 /// How many items a list or an object has.
 fn len(value: &RawValue) -> usize {
     let items = || serde_json::from_str::<Vec<IgnoredAny>>(value.get()).map(|items| items.len());
-    let members = |_| serde_json::from_str::<BTreeMap<String, IgnoredAny>>(value.get()).map(|members| members.len());
+    let members = |_| serde_json::from_str::<BTreeMap<String, &RawValue>>(value.get()).map(|members| members.len());
     items().or_else(members).unwrap_or_default()
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 
 use crate::api::json::Json;
+use crate::api::route::Row;
 use crate::api::{Error, Op, Reply};
 use crate::barrier::View;
 use crate::clock::Clock;
@@ -29,6 +30,8 @@ use output::Room;
 #[derive(Default)]
 pub struct Audit {
     on: AtomicBool,
+    /// There is a device that may keep a request waiting.
+    blocks: AtomicBool,
     setting: RwLock<Arc<Setting>>,
     /// Held while the setting changes.
     changing: Mutex<()>,
@@ -61,7 +64,7 @@ impl Audit {
             return Ok(Trail(None));
         }
         let event = event();
-        if event.row.is_some_and(|row| row.while_sealed && row.op == Op::Read) && !event.request.help {
+        if is_exempt(event.row, event.request.help) {
             return Ok(Trail(None));
         }
         let setting = self.setting();
@@ -75,6 +78,11 @@ impl Audit {
             return Err(unwritten());
         }
         Ok(Trail(Some(Begun { event, setting, common })))
+    }
+
+    /// Whether the entry of a request for this row may have to wait for somebody.
+    pub(super) fn blocks(&self, row: Option<&Row>, help: bool) -> bool {
+        self.blocks.load(Ordering::Acquire) && !is_exempt(row, help)
     }
 
     /// Headers that the devices are told of, with whether their values are hidden; none while there is no device.
@@ -173,6 +181,7 @@ impl Audit {
 
     fn set(&self, setting: Setting) {
         let on = !setting.devices.is_empty();
+        self.blocks.store(setting.devices.iter().any(|device| device.writer.blocks()), Ordering::Release);
         *self.setting.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setting);
         self.on.store(on, Ordering::Release);
     }
@@ -227,6 +236,11 @@ impl Begun<'_> {
         let Json(entry) = entry::short_response(event, outcome.is_err(), now);
         devices.iter().filter(|device| device.write(&entry, Room::Used)).count() > 0
     }
+}
+
+/// What is answered while the barrier is sealed is no secret, and whoever watches over the server asks for it all the time.
+fn is_exempt(row: Option<&Row>, help: bool) -> bool {
+    !help && row.is_some_and(|row| row.while_sealed && row.op == Op::Read)
 }
 
 fn unwritten() -> Error {

@@ -38,9 +38,9 @@ impl Output {
         }
     }
 
-    /// Whether a device that failed may be asked again for each request: that costs nobody time.
-    pub(super) fn fails_at_once(&self) -> bool {
-        matches!(self, Self::File(_) | Self::Nowhere)
+    /// Whether somebody who does not read can keep a writer waiting.
+    pub(super) fn blocks(&self) -> bool {
+        matches!(self, Self::Stdout | Self::Socket(_))
     }
 
     /// Sees whether lines can be written, and brings that about if it can.
@@ -92,14 +92,13 @@ impl Log {
             opened.reserve(lines.len() as u64 + RESERVE_BYTES)?;
         }
         let written = opened.file.write_all(lines).and_then(|()| if syncs { opened.file.sync_data() } else { Ok(()) });
-        match written {
-            Ok(()) => opened.len = before + lines.len() as u64,
-            Err(_) => {
-                // Half a line would spoil the one after it.
-                let undone = opened.file.set_len(before);
-                self.opened = None;
-                undone?;
-            }
+        if written.is_ok() {
+            opened.len = before + lines.len() as u64;
+        } else {
+            // Half a line would spoil the one after it.
+            let undone = opened.file.set_len(before);
+            self.opened = None;
+            undone?;
         }
         written
     }

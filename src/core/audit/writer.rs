@@ -16,7 +16,7 @@ pub(super) struct Writer {
     output: Mutex<Output>,
     /// The last write went well.
     able: AtomicBool,
-    fails_at_once: bool,
+    blocks: bool,
 }
 
 #[derive(Default)]
@@ -31,9 +31,9 @@ struct Queue {
 
 impl Writer {
     pub(super) fn new(name: String, output: Output) -> Self {
-        let fails_at_once = output.fails_at_once();
+        let blocks = output.blocks();
         let (queue, written, able) = (Mutex::default(), Condvar::new(), AtomicBool::new(true));
-        Self { name, queue, written, output: Mutex::new(output), able, fails_at_once }
+        Self { name, queue, written, output: Mutex::new(output), able, blocks }
     }
 
     /// Whether the device works, as far as anyone knows.
@@ -41,9 +41,14 @@ impl Writer {
         self.able.load(Ordering::Acquire)
     }
 
-    /// Writes a line. Returns whether it is written.
+    /// Whether it may keep a request waiting for somebody who does not read.
+    pub(super) fn blocks(&self) -> bool {
+        self.blocks
+    }
+
+    /// Writes a line. A device that would keep requests waiting is not asked again while it fails. Returns whether it is written.
     pub(super) fn write(&self, line: &[u8]) -> bool {
-        if !self.is_able() && !self.fails_at_once {
+        if !self.is_able() && self.blocks {
             return false;
         }
         let began = Stopwatch::start();
@@ -72,7 +77,7 @@ impl Writer {
 
     /// Writes a short line, if need be with the space that is kept free for such. Returns whether it is written.
     pub(super) fn write_short(&self, line: &[u8]) -> bool {
-        (self.fails_at_once && !self.queue().stuck) && self.put(line, Room::Used)
+        !self.blocks && !self.queue().stuck && self.put(line, Room::Used)
     }
 
     /// Writes all lines of the queue.
