@@ -184,6 +184,9 @@ fn furnished() -> (TestServer, UnsealKey) {
     server.send(&request("POST", "auth/token/revoke-self").token(&ended)).expect(204);
     furnish_logins(&server);
     furnish_secrets(&server);
+    let device = json!({"type": "file", "description": "d", "options": {"file_path": "discard"}});
+    server.post("sys/audit/nowhere", &device).expect(204);
+    server.post("sys/config/auditing/request-headers/x-a", &json!({"hmac": true})).expect(204);
     (server, key)
 }
 

@@ -6,6 +6,7 @@ use std::net::TcpListener;
 use std::os::unix::fs::PermissionsExt as _;
 use std::path::PathBuf;
 use std::sync::Arc;
+use std::thread;
 
 use serde_json::{Value, json};
 
@@ -268,6 +269,33 @@ fn files_are_the_operators_and_can_be_moved_away() {
     assert_eq!((folder.of("kv/c").len(), folder.entries().len()), (2, 2));
     folder.enable(&TestServer::start(), "other", &json!({"mode": "0640"}));
     assert_eq!(mode(&folder.file()), 0o640);
+}
+
+#[test]
+fn no_line_is_lost_while_files_are_moved_away() {
+    const CLIENTS: usize = 4;
+    const REQUESTS: usize = 50;
+    const MOVES: usize = 20;
+    let (server, folder) = with_device("moves", &json!({}));
+    let before = folder.text().lines().count();
+    thread::scope(|scope| {
+        for client in 0..CLIENTS {
+            let mut connection = server.connect();
+            scope.spawn(move || {
+                for number in 0..REQUESTS {
+                    connection.send(&request("GET", &format!("kv/{client}/{number}"))).unwrap().expect(404);
+                }
+            });
+        }
+        for number in 0..MOVES {
+            let _ = fs::rename(folder.file(), folder.0.join(number.to_string()));
+            server.core.reopen_audit();
+        }
+    });
+    let files = fs::read_dir(&folder.0).unwrap().map(|file| fs::read_to_string(file.unwrap().path()).unwrap());
+    let lines: Vec<_> = files.flat_map(|text| text.lines().map(str::to_owned).collect::<Vec<_>>()).collect();
+    assert_eq!(lines.len() - before, 2 * CLIENTS * REQUESTS);
+    assert!(lines.iter().all(|line| serde_json::from_str::<Value>(line).is_ok()));
 }
 
 #[test]
