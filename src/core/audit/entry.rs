@@ -1,5 +1,6 @@
 //! Vault's entries of a request and of its answer, as one device shows them. Knows nothing of where they are written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::sync::Arc;
 
@@ -45,7 +46,8 @@ pub(super) struct Common {
 
 impl Common {
     pub(super) fn of(event: &Event<'_>, mask: &Mask, headers: &Headers) -> Self {
-        Self { auth: auth(event, mask), request: request(event, mask, headers) }
+        let shown = Shown::of(event, mask);
+        Self { auth: auth(event, &shown), request: request(event, mask, headers, &shown) }
     }
 
     /// The entry of the request.
@@ -96,18 +98,32 @@ pub(super) fn short_response(event: &Event<'_>, is_error: bool, now: Timestamp) 
     entry.finish()
 }
 
+/// What stands in both parts, hidden once.
+struct Shown<'a> {
+    token: Option<Cow<'a, str>>,
+    accessor: Option<Cow<'a, str>>,
+}
+
+impl<'a> Shown<'a> {
+    fn of(event: &'a Event<'_>, mask: &Mask) -> Self {
+        let token = event.request.token.as_ref().map(|token| mask.show(token.expose()));
+        let accessor = event.caller.as_ref().map(|caller| mask.show_accessor(&caller.record.accessor));
+        Self { token, accessor }
+    }
+}
+
 /// Who sent the request, and whether he may do this.
-fn auth(event: &Event<'_>, mask: &Mask) -> Json {
+fn auth(event: &Event<'_>, shown: &Shown<'_>) -> Json {
     let mut auth = Object::default();
-    if let Some(token) = &event.request.token {
-        auth.set("client_token", mask.show(token.expose()));
+    if let Some(token) = &shown.token {
+        auth.set("client_token", token);
     }
     auth.set_object("policy_results", |results| {
         results.set("allowed", event.refusal.is_none());
     });
     let Some(caller) = &event.caller else { return auth.finish() };
     let record: &TokenRecord = &caller.record;
-    auth.set("accessor", mask.show_accessor(&record.accessor)).set("display_name", &record.display_name);
+    auth.set("accessor", &shown.accessor).set("display_name", &record.display_name);
     auth.set("policies", caller.policies()).set("token_policies", &record.policies);
     set_unless_empty(&mut auth, "identity_policies", caller.identity_policies());
     if !record.entity_id.is_empty() {
@@ -124,18 +140,18 @@ fn auth(event: &Event<'_>, mask: &Mask) -> Json {
     auth.finish()
 }
 
-fn request(event: &Event<'_>, mask: &Mask, headers: &Headers) -> Json {
+fn request(event: &Event<'_>, mask: &Mask, headers: &Headers, shown: &Shown<'_>) -> Json {
     let Event { request, row, mount, caller, .. } = event;
     let mut object = Object::default();
     object.set("id", request.id.0).set("operation", event.operation()).set("path", &request.path);
     object.set("remote_address", request.remote).set_object("namespace", |namespace| {
         namespace.set("id", "root");
     });
-    if let Some(token) = &request.token {
-        object.set("client_token", mask.show(token.expose()));
+    if let Some(token) = &shown.token {
+        object.set("client_token", token);
     }
     if let Some(caller) = caller {
-        object.set("client_token_accessor", mask.show_accessor(&caller.record.accessor));
+        object.set("client_token_accessor", &shown.accessor);
         if !caller.record.entity_id.is_empty() {
             object.set("client_id", &caller.record.entity_id);
         }
