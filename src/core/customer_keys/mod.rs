@@ -33,7 +33,6 @@ use crate::barrier::{Found, KeyVersion, View, Wrapper};
 use crate::clock::Timestamp;
 use crate::crypto::customer_key::CustomerKey;
 use crate::crypto::random::Random;
-use crate::crypto::secret::Secret;
 use crate::entropy::Entropy;
 
 mod alarm;
@@ -52,8 +51,8 @@ pub struct CustomerKeys {
     /// Keys of storage `memory` that were presented.
     presented: RwLock<HashMap<KeyVersion, Arc<CustomerKey>>>,
     nonces: Mutex<HashMap<[u8; NONCE_LEN], Nonce>>,
-    /// Held while a key changes.
-    changing: Mutex<()>,
+    /// Held while a key changes. When time ends a drill next; unknown after any other change.
+    changing: Mutex<Option<Timestamp>>,
     alarm: Mutex<Alarm>,
 }
 
@@ -86,7 +85,8 @@ impl CustomerKeys {
     }
 
     /// Takes a new version of a key, the first included; or a version that is known, if it has only to be presented again.
-    pub fn upload(
+    /// The caller holds `changing`.
+    fn upload(
         &self,
         view: &View<'_>,
         name: &str,
@@ -94,7 +94,6 @@ impl CustomerKeys {
         storage: Storage,
         now: Timestamp,
     ) -> Result<(u32, VersionRecord), Error> {
-        let _changing = self.change();
         let found = Self::find(view, name)?;
         if let Some(owner) = owner_of(view, &key)? {
             let version = Self::version(view, &owner)?;
@@ -144,8 +143,7 @@ impl CustomerKeys {
     /// As `at_hand`, ready to wrap terms.
     pub fn wrapper(&self, view: &View<'_>, id: &KeyVersion) -> Result<Option<Wrapper>, Error> {
         let Some(key) = self.at_hand(view, id)? else { return Ok(None) };
-        let bytes = Secret::made_by(|own: &mut [u8; 32]| own.copy_from_slice(key.expose()));
-        Ok(Some(Wrapper::new(id.clone(), &bytes)))
+        Ok(Some(Wrapper::new(id.clone(), key.expose())))
     }
 
     /// Lets `act` use a key, and holds off revocations meanwhile.
@@ -227,7 +225,7 @@ impl CustomerKeys {
 
     // === for the other parts ===
 
-    fn change(&self) -> MutexGuard<'_, ()> {
+    fn change(&self) -> MutexGuard<'_, Option<Timestamp>> {
         self.changing.lock().unwrap_or_else(PoisonError::into_inner)
     }
 

@@ -12,7 +12,7 @@ use serde::Serialize;
 
 use super::super::Active;
 use super::super::mounts::Mount;
-use super::super::receipts::{self, Receipt};
+use super::super::receipts::{self, Receipt, Statement};
 use super::lineage::paths;
 use super::record::{Drill, DrillReport, KeyRecord, MountInDrill, Storage, VersionRecord, id_of};
 use super::{CustomerKeys, edit};
@@ -50,18 +50,12 @@ pub struct Outcome {
 
 /// What is signed of a revocation.
 #[derive(Serialize)]
-struct Statement<'s> {
-    #[serde(rename = "statement")]
-    what: &'static str,
-    cluster: &'s str,
-    customer_key: &'s str,
-    versions: &'s [u32],
+struct Revoked<'s> {
     check_values: Vec<&'s str>,
     mounts: &'s [String],
     effective_us: u64,
     sealed_copies_erased: bool,
     drill_until: Option<Timestamp>,
-    time: Timestamp,
 }
 
 impl Active {
@@ -74,7 +68,7 @@ impl Active {
 
     /// Takes a key out of force. From its return on no request is served with it.
     pub(crate) fn revoke(&self, view: &View<'_>, order: &Order<'_>, now: Timestamp) -> Result<Outcome, Error> {
-        let _changing = self.customer_keys.change();
+        let mut drills_due = self.customer_keys.change();
         let record = CustomerKeys::read(view, order.name)?;
         let versions = in_force(&record, order)?;
         let mounts = self.mounts_under(order.name, &versions);
@@ -101,16 +95,19 @@ impl Active {
             revoke_in(record, &versions, drill, now);
             Ok(())
         })?;
+        *drills_due = None;
         let statement = Statement {
             what: "customer key revoked",
             cluster: &self.cluster.id,
             customer_key: order.name,
-            check_values: check_values(&record, &versions),
             versions: &versions,
-            mounts: &mounts,
-            effective_us,
-            sealed_copies_erased: until.is_none(),
-            drill_until: until,
+            details: Revoked {
+                check_values: check_values(&record, &versions),
+                mounts: &mounts,
+                effective_us,
+                sealed_copies_erased: until.is_none(),
+                drill_until: until,
+            },
             time: now,
         };
         let receipt = receipts::sign(view, &statement)?;
@@ -134,9 +131,12 @@ impl Active {
         storage: Storage,
         now: Timestamp,
     ) -> Result<(u32, VersionRecord), Error> {
+        // Until its mounts are open: a revocation in between would be undone.
+        let changing = self.customer_keys.change();
         let (number, version) = self.customer_keys.upload(view, name, key, storage, now)?;
         tracing::info!(key = name, version = number, storage = storage.name(), "a customer key was uploaded");
         self.unlock(view, name, &[number])?;
+        drop(changing);
         self.drive();
         Ok((number, version))
     }
@@ -174,13 +174,26 @@ impl Active {
 
     /// Ends drills whose time has come.
     pub(in super::super) fn end_drills(&self, view: &View<'_>, now: Timestamp) -> Result<(), Error> {
+        self.drills_over(view, now)?.iter().try_for_each(|name| self.end_drill(view, name, now))
+    }
+
+    /// The keys whose drills are to be ended. All keys are looked at only when there may be one.
+    fn drills_over(&self, view: &View<'_>, now: Timestamp) -> Result<Vec<String>, Error> {
+        let mut due = self.customer_keys.change();
+        if due.is_some_and(|due| now < due) {
+            return Ok(Vec::new());
+        }
+        let (mut over, mut next) = (Vec::new(), Timestamp::MAX);
         for name in CustomerKeys::names(view, "", usize::MAX)? {
-            let drill = CustomerKeys::find(view, &name)?.and_then(|found| found.value.drill);
-            if drill.is_some_and(|drill| drill.until <= now) {
-                self.end_drill(view, &name, now)?;
+            match CustomerKeys::find(view, &name)?.and_then(|found| found.value.drill) {
+                Some(drill) if drill.until <= now => over.push(name),
+                Some(drill) => next = next.min(drill.until),
+                None => {}
             }
         }
-        Ok(())
+        // One that cannot be ended now is tried again.
+        *due = Some(next).filter(|_| over.is_empty());
+        Ok(over)
     }
 
     fn end_drill(&self, view: &View<'_>, name: &str, now: Timestamp) -> Result<(), Error> {
