@@ -10,6 +10,7 @@ use uuid::Uuid;
 
 use crate::clock::Timestamp;
 use crate::crypto::hash::Hash;
+use crate::crypto::hex;
 
 /// The counts of all mounts.
 ///
@@ -118,8 +119,7 @@ impl Name {
             return Self { mount, text: text.into() };
         }
         let digest = Hash::Sha2_256.digest(text.as_bytes());
-        let hex: String = digest.iter().map(|byte| format!("{byte:02x}")).collect();
-        Self { mount, text: format!("sha256:{hex}").into() }
+        Self { mount, text: format!("sha256:{}", hex::encode(&digest)).into() }
     }
 }
 

@@ -195,7 +195,7 @@ impl Keyring {
             .iter_mut()
             .filter(|stored| stored.id == term.id)
             .for_each(|stored| stored.uses_reserved = reserved);
-        self.commit(self.rewrite(Batch::new(), &stored)?)?;
+        self.rewrite(&stored)?;
         term.uses_reserved.store(reserved, Ordering::Release);
         Ok(())
     }
@@ -291,20 +291,17 @@ impl Keyring {
         let mut terms = self.read_terms(Terms::clone);
         let outcome = edit(&mut terms)?;
         if !sabotage::asked("forget-terms") {
-            self.commit(self.rewrite(Batch::new(), &terms.to_stored())?)?;
+            self.rewrite(&terms.to_stored())?;
         }
         *self.terms.write().unwrap_or_else(PoisonError::into_inner) = terms;
         Ok(outcome)
     }
 
     /// Replaces the stored form. A keyring that was deleted stays deleted, whoever still holds it.
-    fn rewrite(&self, batch: Batch, stored: &StoredKeyring) -> Result<Batch, Error> {
+    fn rewrite(&self, stored: &StoredKeyring) -> Result<(), Error> {
         let path = self.path.as_str();
         let old = self.store.get(path.as_bytes())?.value.ok_or_else(|| damaged(path, MISSING))?;
-        Ok(batch.expect_value(path, old).put(path, self.encrypt_stored(stored)?))
-    }
-
-    fn commit(&self, batch: Batch) -> Result<(), Error> {
+        let batch = Batch::new().expect_value(path, old).put(path, self.encrypt_stored(stored)?);
         self.store.commit(batch)?;
         Ok(())
     }

@@ -63,6 +63,19 @@ impl Scope {
     pub fn unlock(&self, wrapper: &Wrapper) -> Result<(), Error> {
         self.keyring().unlock(wrapper)
     }
+
+    /// How many records there are.
+    pub fn count(&self) -> Result<u64, Error> {
+        let (mut records, mut after) = (0, None);
+        loop {
+            let keys = self.store().list(self.prefix().as_bytes(), after.as_deref(), COUNT_PAGE)?.keys;
+            records += widened(keys.len());
+            match keys.into_iter().next_back() {
+                Some(last) => after = Some(last),
+                None => return Ok(records),
+            }
+        }
+    }
 }
 
 /// How many records to visit at once: up to either bound, and at least one.
@@ -116,36 +129,24 @@ impl View<'_> {
         })
     }
 
-    /// How many records there are.
-    pub fn count(&self) -> Result<u64, Error> {
-        let (mut records, mut after) = (0, None);
-        loop {
-            let keys = self.store().list(self.key("").as_bytes(), after.as_deref(), COUNT_PAGE)?.keys;
-            records += widened(keys.len());
-            match keys.into_iter().next_back() {
-                Some(last) => after = Some(last),
-                None => return Ok(records),
-            }
-        }
-    }
-
     fn visit(
         &self,
         after: &str,
         portion: Portion,
         mut each: impl FnMut(&str, u32, Vec<u8>) -> Result<bool, Error>,
     ) -> Result<Pass, Error> {
-        let prefix = self.key("");
-        let listing = self.store().list(prefix.as_bytes(), Some(self.key(after).as_bytes()), portion.records_max)?;
+        let prefix = self.scope().prefix();
+        let listing =
+            self.scope().store().list(prefix.as_bytes(), Some(self.key(after).as_bytes()), portion.records_max)?;
         let mut pass = Pass { ended: listing.keys.len() < portion.records_max, ..Pass::default() };
         for key in listing.keys {
             if pass.bytes >= widened(portion.bytes_max) {
                 pass.ended = false;
                 break;
             }
-            let path = name_below(&prefix, &key)?;
+            let path = name_below(prefix, &key)?;
             // Whoever deleted it meanwhile has done what there was to do.
-            if let Some(record) = self.store().get(&key)?.value {
+            if let Some(record) = self.scope().store().get(&key)?.value {
                 let key = format!("{prefix}{path}");
                 let (term, _) = record::split(&key, &record)?;
                 pass.records += 1;

@@ -44,9 +44,9 @@ pub struct Wrapper {
 impl Wrapper {
     /// The AES-256-GCM key that wraps is `HKDF-SHA-256["", "coffer: wrap terms, 1"](key, 32)`: a key that also answers
     /// for check values and proofs encrypts nothing itself.
-    pub fn new(id: KeyVersion, key: &Secret<[u8; 32]>) -> Self {
+    pub fn new(id: KeyVersion, key: &[u8; 32]) -> Self {
         let wrapping = Secret::made_by(|wrapping: &mut [u8; 32]| {
-            let derived = hkdf_sha256(key.expose(), b"", PURPOSE, wrapping);
+            let derived = hkdf_sha256(key, b"", PURPOSE, wrapping);
             debug_assert!(derived.is_ok(), "32 bytes are one block of HKDF");
         });
         Self { id, key: Arc::new(RecordKey::new(wrapping.expose())) }

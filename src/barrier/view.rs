@@ -36,6 +36,14 @@ impl Scope {
         &self.keyring
     }
 
+    pub(super) fn store(&self) -> &dyn Store {
+        self.store.as_ref()
+    }
+
+    pub(super) fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
     pub fn view<'a>(&'a self, horizon: &'a Horizon) -> View<'a> {
         View { scope: self, horizon }
     }
@@ -138,10 +146,6 @@ impl<'a> View<'a> {
 
     pub(super) fn scope(&self) -> &'a Scope {
         self.scope
-    }
-
-    pub(super) fn store(&self) -> &'a dyn Store {
-        self.scope.store.as_ref()
     }
 
     pub(super) fn key(&self, path: &str) -> String {

@@ -4,7 +4,6 @@
 //! a keyring, of its own from birth. Knows nothing of what engines do.
 
 use std::collections::{BTreeMap, HashMap, VecDeque};
-use std::fmt::Write as _;
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock, Weak};
 use std::time::Duration;
@@ -19,6 +18,7 @@ use crate::access::Tokens;
 use crate::access::lockout::Rules;
 use crate::api::{Error, TokenKind};
 use crate::barrier::{self, Horizon, KeyVersion, Protector, Scope, Stored, Unsealed, View, Wrapper};
+use crate::crypto::hex;
 use crate::crypto::random::Random;
 use crate::engine::Backend;
 use crate::entropy::Entropy;
@@ -412,10 +412,7 @@ fn removed_path(uuid: Uuid) -> String {
 fn new_accessor(kind: &str) -> String {
     let mut bytes = [0; 4];
     Entropy.fill(&mut bytes);
-    bytes.iter().fold(format!("{kind}_"), |mut accessor, byte| {
-        let _ = write!(accessor, "{byte:02x}");
-        accessor
-    })
+    format!("{kind}_{}", hex::encode(&bytes))
 }
 
 /// A mount whose records are still to be deleted.

@@ -8,7 +8,8 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::api::Error;
-use crate::barrier::{Stored, StoredBytes, View};
+use crate::barrier::{self, Stored, StoredBytes, View};
+use crate::clock::Timestamp;
 use crate::crypto::ed25519::{PrivateKey, Variant};
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
@@ -17,6 +18,19 @@ use crate::entropy::Entropy;
 pub struct Receipt {
     pub text: String,
     pub signature: String,
+}
+
+/// What is signed of a key's versions, and the details of the occasion.
+#[derive(Serialize)]
+pub struct Statement<'s, D> {
+    #[serde(rename = "statement")]
+    pub what: &'static str,
+    pub cluster: &'s str,
+    pub customer_key: &'s str,
+    pub versions: &'s [u32],
+    #[serde(flatten)]
+    pub details: D,
+    pub time: Timestamp,
 }
 
 /// Signs a statement.
@@ -44,7 +58,7 @@ fn key(view: &View<'_>) -> Result<PrivateKey, Error> {
     change.put(PATH, &SigningKey(StoredBytes(Zeroizing::new(seed.to_vec()))))?.expect_absent(PATH);
     match change.commit() {
         Ok(_) => Ok(PrivateKey::from_seed(&seed)),
-        Err(crate::barrier::Error::Conflict) => key(view), // Another request has made it.
+        Err(barrier::Error::Conflict) => key(view), // Another request has made it.
         Err(error) => Err(error.into()),
     }
 }

@@ -1,11 +1,10 @@
 //! How the store knows a token, and how a new one looks.
 
-use std::fmt::Write as _;
-
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use crate::api::Token;
+use crate::crypto::hex;
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
 
@@ -17,10 +16,7 @@ pub struct Id(pub(super) [u8; 32]);
 impl Id {
     /// The hash in hexadecimal.
     pub fn hex(self) -> String {
-        self.0.iter().fold(String::with_capacity(64), |mut hex, byte| {
-            let _ = write!(hex, "{byte:02x}");
-            hex
-        })
+        hex::encode(&self.0)
     }
 
     pub(super) fn from_hex(hex: &str) -> Option<Self> {

@@ -17,6 +17,7 @@ use crate::auth::params::same_policies;
 use crate::barrier::View;
 use crate::clock::Timestamp;
 use crate::crypto::hash::Hash;
+use crate::crypto::hex;
 use crate::engine::{Call, Endpoint, Renewal};
 
 /// Logs in with the client certificate of the connection.
@@ -54,7 +55,7 @@ impl<'a> Client<'a> {
     fn of(request: &'a Request) -> Result<Self, Error> {
         let chain = request.certificates.as_deref().ok_or_else(|| Error::invalid("tls connection required"))?;
         let own = chain.first().ok_or_else(|| Error::invalid("client certificate must be supplied"))?;
-        let fingerprint = Hash::Sha2_256.digest(own).iter().map(|byte| format!("{byte:02x}")).collect();
+        let fingerprint = hex::encode(&Hash::Sha2_256.digest(own));
         let own = Presented::read(own).ok_or_else(|| Error::invalid(UNTRUSTED))?;
         Ok(Self { chain, own, fingerprint })
     }

@@ -4,7 +4,7 @@ use super::*;
 
 fn customer(number: u8, version: u32) -> Wrapper {
     let id = KeyVersion { name: "tenant".to_owned(), version };
-    Wrapper::new(id, &Secret::new([number; 32]))
+    Wrapper::new(id, &[number; 32])
 }
 
 fn under(wrapper: &Wrapper) -> Protector {

@@ -8,7 +8,7 @@ use serde::Serialize;
 
 use super::super::Active;
 use super::super::mounts::Mount;
-use super::super::receipts::{self, Receipt};
+use super::super::receipts::{self, Receipt, Statement};
 use super::record::id_of;
 use super::{CustomerKeys, edit};
 use crate::api::Error;
@@ -59,15 +59,9 @@ impl Active {
 
 /// What is signed of a deletion.
 #[derive(Serialize)]
-struct Statement<'s> {
-    #[serde(rename = "statement")]
-    what: &'static str,
-    cluster: &'s str,
-    customer_key: &'s str,
-    versions: &'s [u32],
+struct Deleted {
     mounts: u64,
     records: u64,
-    time: Timestamp,
 }
 
 impl Active {
@@ -117,8 +111,7 @@ impl Active {
             cluster: &self.cluster.id,
             customer_key: name,
             versions: &versions,
-            mounts: 0,
-            records: 0,
+            details: Deleted { mounts: 0, records: 0 },
             time: now,
         };
         let receipt = receipts::sign(view, &statement)?;

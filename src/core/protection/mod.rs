@@ -14,7 +14,7 @@ use super::customer_keys::record::id_of;
 use super::customer_keys::{CustomerKeys, not_at_hand};
 use super::mounts::{Mount, MountEntry, Mounts};
 use crate::api::Error;
-use crate::barrier::{Horizon, KeyVersion, Protector, Scope, View};
+use crate::barrier::{KeyVersion, Protector, Scope, View};
 use crate::clock::{Clock, Timestamp};
 
 pub mod record;
@@ -221,7 +221,7 @@ impl Active {
             let mut migration =
                 Migration { window, rate_max, ..Migration::new(job.record.settled.clone(), to, order.mode, now) };
             if order.mode == Mode::Reencrypt {
-                migration.progress.records_total = mount.scope.view(&Horizon::default()).count()?;
+                migration.progress.records_total = mount.scope.count()?;
             }
             let (to, mode) = (&migration.to, order.mode.name());
             let skip_proof = order.skip_proof;

@@ -5,7 +5,7 @@ use super::Wanted;
 use super::record::{Ended, Guard, Migration, Mode, ProtectionRecord, Window};
 use crate::api::Error;
 use crate::api::json::Object;
-use crate::barrier::{Horizon, KeyVersion};
+use crate::barrier::KeyVersion;
 use crate::clock::Timestamp;
 
 /// The protection of one mount.
@@ -44,7 +44,7 @@ impl Active {
         let moving = record.migration.as_ref().filter(|migration| migration.mode == Mode::Reencrypt);
         let records_total = match moving {
             Some(migration) => migration.progress.records_total.max(migration.progress.records_done),
-            None => mount.scope.view(&Horizon::default()).count()?,
+            None => mount.scope.count()?,
         };
         let (guard, from) = match &record.migration {
             Some(migration) => (migration.to.clone(), Some(migration.from.clone())),

@@ -173,7 +173,7 @@ impl Active {
         let old = mount.scope.terms().into_iter().map(|term| term.id);
         migration.retiring = old.filter(|id| *id != newest && !migration.keeping.contains(id)).collect();
         migration.started = Some(now);
-        migration.progress.records_total = count(mount)?;
+        migration.progress.records_total = mount.scope.count()?;
         (migration.progress.records_done, migration.progress.bytes_done) = (0, 0);
         migration.step = Step::Drain;
         if let Guard::Customer(key) = &migration.to {
@@ -290,11 +290,6 @@ fn drain(mount: &Mount, job: &mut Job) -> Result<(), Error> {
 
 fn milliseconds(duration: Duration) -> u64 {
     u64::try_from(duration.as_millis()).unwrap_or(u64::MAX)
-}
-
-fn count(mount: &Mount) -> Result<u64, Error> {
-    let horizon = Horizon::default();
-    Ok(mount.scope.view(&horizon).count()?)
 }
 
 /// Works until there is nothing left to do, or the server is gone.
