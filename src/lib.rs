@@ -59,6 +59,7 @@ pub mod crypto;
 
 pub mod clock;
 pub mod entropy;
+pub mod hcl;
 
 mod sabotage;
 
