@@ -22,6 +22,7 @@
 //! | `storage` | keeps ordered byte pairs durably | nothing |
 //! | `barrier` | makes storage unreadable without the right keys, and hands out scoped views | `crypto`, `entropy`, `storage` |
 //! | `api` | names what a request, a reply, an error and a row are | `crypto`, and the error types of `barrier` and `storage` |
+//! | `hcl` | reads the language of policies and of configuration | nothing |
 //! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy` |
 //! | `outbound` | asks other servers: one request, one bounded answer | `crypto` |
 //! | `engine` | says what an engine is made of | all above but `storage` |
@@ -29,6 +30,7 @@
 //! | `core` | holds the mounts and runs one request through them, in order | all above, `sys`, of `storage` only what is waited for |
 //! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access` |
 //! | `http` | speaks HTTP and Vault's JSON | `api`, `core`, `crypto`, `clock`, `entropy` |
+//! | `config` | reads what the operator sets | `api`, `hcl` |
 //! | `server`, `telemetry`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
 //!
 //! # The laws
@@ -85,5 +87,6 @@ pub mod sys;
 pub mod http;
 
 pub mod cli;
+pub mod config;
 pub mod server;
 pub mod telemetry;
