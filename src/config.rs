@@ -250,6 +250,18 @@ impl Config {
     }
 }
 
+impl Lockout {
+    /// What holds where it says nothing is said by another.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            threshold: self.threshold.or(other.threshold),
+            duration: self.duration.or(other.duration),
+            counter_reset: self.counter_reset.or(other.counter_reset),
+            disable: self.disable.or(other.disable),
+        }
+    }
+}
+
 impl SealStanza {
     fn read(kind: String, mut table: Table<'_>) -> Result<Self, String> {
         let disabled = table.bool("disabled")?.unwrap_or(false);

@@ -2,6 +2,7 @@
 //!
 //! Find the row, find the caller, admit, run. Knows no engine's business and nothing of HTTP.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -44,7 +45,7 @@ use customer_keys::approvals::Approvals;
 pub use engines::kinds;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
-use mounts::Mounts;
+use mounts::{Mounts, UserLockout};
 use place::Place;
 use protection::Protections;
 use second_factor::Waiting;
@@ -87,6 +88,12 @@ pub struct Settings {
     pub kv_cache_bytes_max: u64,
     /// Nobody is locked out, whatever the mounts say.
     pub user_lockout_disabled: bool,
+    /// What holds of lockouts where a mount says nothing, by type of login method; `all` is for those that are not named.
+    pub user_lockout: BTreeMap<String, UserLockout>,
+    /// The name of the cluster that is made; one of its own if empty.
+    pub cluster_name: String,
+    /// What `sys/config/state/sanitized` tells.
+    pub configuration: serde_json::Value,
 }
 
 impl Default for Settings {
@@ -99,6 +106,9 @@ impl Default for Settings {
             key_cache_bytes_max: KEY_CACHE_BYTES_MAX,
             kv_cache_bytes_max: KV_CACHE_BYTES_MAX,
             user_lockout_disabled: false,
+            user_lockout: BTreeMap::new(),
+            cluster_name: String::new(),
+            configuration: serde_json::Value::Object(serde_json::Map::new()),
         }
     }
 }
