@@ -2,7 +2,7 @@
 //! come here.
 
 use std::fs::{File, OpenOptions};
-use std::io::{self, Write};
+use std::io::{self, IsTerminal, Write};
 use std::os::unix::fs::OpenOptionsExt;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, PoisonError};
@@ -49,7 +49,7 @@ pub fn start(log: &Log) -> Result<Logs, String> {
     let _ = match log.format {
         Format::Json => registry.with(JsonLines(output.clone())).try_init(),
         Format::Standard => {
-            let plain = fmt::layer().with_target(false).with_ansi(log.file.is_none());
+            let plain = fmt::layer().with_target(false).with_ansi(log.file.is_none() && io::stderr().is_terminal());
             registry.with(plain.with_writer(move || writer.clone())).try_init()
         }
     };

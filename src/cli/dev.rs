@@ -79,13 +79,14 @@ pub(super) fn store_token(token: &Token) {
 }
 
 /// What a dev server prints when it is ready. Scripts look for some of these lines.
-pub(super) fn instructions(url: &str, opened: &Opened, data_dir: Option<&Path>) -> String {
+pub(super) fn instructions(url: &str, opened: &Opened, data_dir: Option<&Path>, ca: Option<&Path>) -> String {
     let fate = match data_dir {
         None => "Everything is kept in memory and LOST when the server stops.".to_owned(),
         Some(dir) => {
             format!("Data is kept, encrypted, in {}; its unseal key is in {}.", dir.display(), key_file(dir).display())
         }
     };
+    let ca = ca.map(|ca| format!("    $ export VAULT_CACERT='{}'\n", ca.display())).unwrap_or_default();
     format!(
         "WARNING! dev mode is enabled! The server is unsealed, one key unseals it, and a root token exists.
 {fate}
@@ -94,7 +95,7 @@ Tell clients where the server is:
 
     $ export VAULT_ADDR='{url}'
     $ export VAULT_TOKEN='{token}'
-
+{ca}
 Unseal Key: {key}
 Root Token: {token}
 

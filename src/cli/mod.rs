@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod client;
 mod dev;
+mod dev_tls;
 mod files;
 mod key;
 mod output;

@@ -4,6 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
+use super::dev_tls::DevTls;
 use super::output::print_line;
 use super::{dev, variable};
 use crate::barrier::Sealed;
@@ -42,6 +43,15 @@ pub(super) struct Args {
     /// Does not write the root token to `~/.vault-token`.
     #[arg(long)]
     dev_no_store_token: bool,
+    /// Serves the dev server over TLS, with certificates made for it.
+    #[arg(long)]
+    dev_tls: bool,
+    /// Directory for these certificates; without it they are kept for as long as the server runs.
+    #[arg(long, value_name = "DIR")]
+    dev_tls_cert_dir: Option<PathBuf>,
+    /// A name or address more for the server's certificate; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    dev_tls_san: Vec<String>,
     /// Begins without `secret/`, the mount that a dev server has otherwise.
     #[arg(long)]
     dev_no_kv: bool,
@@ -74,10 +84,10 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
     for note in config.notes.iter() {
         tracing::warn!("{note}");
     }
-    if !args.dev {
+    if !args.is_dev() {
         process::forbid_dumps();
     }
-    let mlock = process::lock_memory(args.dev || config.disable_mlock());
+    let mlock = process::lock_memory(args.is_dev() || config.disable_mlock());
     let runtime =
         tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
@@ -120,7 +130,7 @@ fn test(args: &Args, config: &Config) -> Result<(), String> {
 
 impl Args {
     fn expect_enough(&self, config: &Config, environment: &Environment) -> Result<(), String> {
-        if self.dev {
+        if self.is_dev() {
             return Ok(());
         }
         if self.config.is_empty() && environment.local_config.is_none() {
@@ -149,13 +159,19 @@ impl Args {
         Ok(telemetry::Log { level: telemetry::level(level)?, format: telemetry::format(format)?, file })
     }
 
+    fn is_dev(&self) -> bool {
+        self.dev || self.dev_tls
+    }
+
+    fn dev_address(&self) -> String {
+        let address = self.dev_listen_address.clone().or_else(|| variable("DEV_LISTEN_ADDRESS"));
+        address.unwrap_or_else(|| ADDRESS_DEFAULT.to_owned())
+    }
+
     /// The listeners: of a dev server its own, and those of the configuration.
-    fn listeners(&self, config: &Config) -> Vec<Listener> {
-        let dev = self.dev.then(|| {
-            let address = self.dev_listen_address.clone().or_else(|| variable("DEV_LISTEN_ADDRESS"));
-            Listener::at("-dev-listen-address", address.as_deref().unwrap_or(ADDRESS_DEFAULT), None)
-        });
-        dev.into_iter().chain(config.listeners.iter().cloned()).collect()
+    fn listeners(&self, config: &Config, tls: Option<&DevTls>) -> Vec<Listener> {
+        let dev = || Listener::at("-dev-listen-address", &self.dev_address(), tls.map(DevTls::listener));
+        self.is_dev().then(dev).into_iter().chain(config.listeners.iter().cloned()).collect()
     }
 
     /// Where the data is kept.
@@ -181,7 +197,10 @@ impl Args {
 }
 
 async fn serve(args: &Args, config: &Config, logs: Logs, mlock: &str) -> Result<(), String> {
-    let listeners = args.listeners(config);
+    let dev_tls =
+        args.dev_tls.then(|| DevTls::make(args.dev_tls_cert_dir.as_deref(), &args.dev_address(), &args.dev_tls_san));
+    let dev_tls = dev_tls.transpose()?;
+    let listeners = args.listeners(config, dev_tls.as_ref());
     let Open { listenings, lines, tls, url } = listen::open(&listeners, config).await?;
     let storage = args.storage(config);
     let store = open_store(&storage)?;
@@ -198,10 +217,14 @@ async fn serve(args: &Args, config: &Config, logs: Logs, mlock: &str) -> Result<
     let _pid_file = config.pid_file().map(PidFile::write).transpose()?;
     let supervisor = Supervisor::new(notify_socket().as_deref());
     let signals = signals::begin(supervisor.clone())?;
-    let dev = args.dev.then(|| args.open_dev(&core, &storage)).transpose()?;
+    let dev = args.is_dev().then(|| args.open_dev(&core, &storage)).transpose()?;
     print_line(&banner(&facts));
     match dev {
-        Some(opened) => print_line(&dev::instructions(url.as_deref().unwrap_or_default(), &opened, dir_of(&storage))),
+        Some(opened) => {
+            let ca = dev_tls.as_ref().map(DevTls::ca);
+            let url = url.as_deref().unwrap_or_default();
+            print_line(&dev::instructions(url, &opened, dir_of(&storage), ca.as_deref()));
+        }
         None => tell_state(&core),
     }
     tokio::task::spawn_blocking({

@@ -4,7 +4,7 @@ use std::fs::{self, Permissions};
 use std::io;
 use std::net::{IpAddr, Ipv4Addr, SocketAddr};
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
-use std::path::Path;
+use std::path::{self, PathBuf};
 
 use rustix::fs::{Gid, Uid, chown};
 use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
@@ -14,7 +14,13 @@ use crate::config::listener;
 /// A socket that listens.
 pub enum Socket {
     Tcp(TcpListener),
-    Unix(UnixListener),
+    Unix(Path),
+}
+
+/// A path that listens; removed when this is dropped.
+pub struct Path {
+    listener: UnixListener,
+    path: PathBuf,
 }
 
 /// A connection.
@@ -42,7 +48,7 @@ impl Socket {
                 if user.is_some() || group.is_some() {
                     chown(path, user, group).map_err(|error| cannot(error.into()))?;
                 }
-                Ok(Self::Unix(listener))
+                Ok(Self::Unix(Path { listener, path: path.clone() }))
             }
         }
     }
@@ -62,16 +68,22 @@ impl Socket {
                 let (stream, remote) = listener.accept().await?;
                 Ok((Stream::Tcp(stream), remote.ip().to_canonical()))
             }
-            Self::Unix(listener) => {
-                let (stream, _) = listener.accept().await?;
+            Self::Unix(path) => {
+                let (stream, _) = path.listener.accept().await?;
                 Ok((Stream::Unix(stream), Ipv4Addr::LOCALHOST.into()))
             }
         }
     }
 }
 
+impl Drop for Path {
+    fn drop(&mut self) {
+        let _ = fs::remove_file(&self.path);
+    }
+}
+
 /// A server that was killed leaves its socket. One that is in use, and anything else, stays.
-fn remove_left_over(path: &Path) -> io::Result<()> {
+fn remove_left_over(path: &path::Path) -> io::Result<()> {
     match fs::symlink_metadata(path) {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
