@@ -261,13 +261,9 @@ impl Active {
             job.record.migration = None;
         } else {
             mount.refuse_locked()?;
-            let (keeping, progress) = (migration.retiring.clone(), migration.progress);
-            let undo = Migration {
-                undoing: true,
-                keeping,
-                ..Migration::new(migration.to.clone(), settled, Mode::Reencrypt, now)
-            };
-            *migration = Migration { rate_max: migration.rate_max, progress, ..undo };
+            let undo = Migration::new(migration.to.clone(), settled, Mode::Reencrypt, now);
+            let Migration { rate_max, progress, .. } = *migration;
+            *migration = Migration { undoing: true, rate_max, progress, ..undo };
         }
         tracing::warn!(mount = mount.entry.path, "a change of protection was cancelled");
         write(view, &mount, &job.record)?;

@@ -169,9 +169,11 @@ impl Active {
         let migration = job.migration()?;
         let horizon = Horizon::default();
         let view = self.platform.view(&horizon);
-        let newest = self.with_protector(&view, &migration.to, |protector| Ok(mount.scope.protect(&protector)?))?;
-        let old = mount.scope.terms().into_iter().map(|term| term.id);
-        migration.retiring = old.filter(|id| *id != newest && !migration.keeping.contains(id)).collect();
+        self.with_protector(&view, &migration.to, |protector| Ok(mount.scope.protect(&protector)?))?;
+        // Those of a change that is being undone are kept, and so is one of this change itself: a crash may have come after
+        // it was made, and records may name it.
+        let others = mount.scope.terms().into_iter().filter(|term| term.wrapped_by.as_ref() != migration.to.key());
+        migration.retiring = others.map(|term| term.id).collect();
         migration.started = Some(now);
         migration.progress.records_total = mount.scope.count()?;
         (migration.progress.records_done, migration.progress.bytes_done) = (0, 0);
