@@ -14,7 +14,7 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
 use super::Error;
-use super::keyring::Keyring;
+use super::keyring::{Keyring, NO_SUCH_TERM};
 use super::record::damaged;
 use super::term::Term;
 use crate::storage::{Batch, Seq, Store};
@@ -85,11 +85,19 @@ impl<'a> View<'a> {
     /// Reads a record.
     pub fn get<T: Stored>(&self, path: &str) -> Result<Option<Found<T>>, Error> {
         let key = self.key(path);
-        let read = self.scope.store.get(key.as_bytes())?;
-        self.horizon.note(read.seq);
-        let Some(record) = read.value else { return Ok(None) };
-        let plaintext = self.scope.keyring.decrypt(&key, &record)?;
-        Ok(Some(Found { value: decode(&key, &plaintext)?, stamp: Stamp(record), seq: read.seq }))
+        let mut overtaken = None;
+        loop {
+            let read = self.scope.store.get(key.as_bytes())?;
+            self.horizon.note(read.seq);
+            let Some(record) = read.value else { return Ok(None) };
+            if let Some(plaintext) = self.scope.keyring.decrypt(&key, &record)? {
+                return Ok(Some(Found { value: decode(&key, &plaintext)?, stamp: Stamp(record), seq: read.seq }));
+            }
+            // Its term may have been retired since it was read: then it has been written anew.
+            if overtaken.replace(record.clone()) == Some(record) {
+                return Err(damaged(&key, NO_SUCH_TERM));
+            }
+        }
     }
 
     /// Names directly below `prefix`, sorted; what has names below it ends in `/`. At most `limit`, those after `after`.
