@@ -161,13 +161,22 @@ impl Tokens {
             put_new(&mut change, &caller)?;
             match change.commit() {
                 Ok(_) => return Ok(caller),
-                Err(barrier::Error::Conflict) if view.get::<TokenRecord>(&caller.id.path())?.is_some() => {
+                // Its maker was renewed or has ended, or a dead token was in its place.
+                Err(barrier::Error::Conflict) if self.is_free(view, caller.id, created)? => {}
+                Err(barrier::Error::Conflict) => {
                     return Err(Error::invalid("cannot create a token with a duplicate ID"));
                 }
-                // Its maker was renewed or has ended.
-                Err(barrier::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Whether no token that is alive has this id. One that is dead ends.
+    fn is_free(&self, view: &View<'_>, id: Id, now: Timestamp) -> Result<bool, Error> {
+        match view.get::<TokenRecord>(&id.path())? {
+            Some(found) if found.value.is_alive(now) && self.makers_are_alive(view, &found.value, now)? => Ok(false),
+            Some(_) => self.end_part(view, id, end::ENDED_AT_ONCE),
+            None => Ok(true),
         }
     }
 
