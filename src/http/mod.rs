@@ -13,6 +13,7 @@ use hyper::{Method, Response};
 use tokio::sync::Semaphore;
 
 use crate::api::{Error, Params, Request, RequestId};
+use crate::clock::Stopwatch;
 use crate::core::{Answer, Core, Count, Manner, Thread};
 use crate::crypto::random::Random;
 use crate::crypto::wiped::Wiped;
@@ -77,8 +78,17 @@ impl Wire {
         let id = new_id();
         let mut count = None;
         let mut response = match self.answer(request, id, remote, &mut count).await {
-            Ok(answer) => response::of(answer, id),
-            Err(refusal) => response::refuse(refusal, id),
+            Ok((answer, took)) => {
+                let row = answer.manner.row;
+                let response = response::of(answer, id);
+                self.core.meters.note(row, response.status().as_u16(), took);
+                response
+            }
+            Err(refusal) => {
+                let response = response::refuse(refusal, id);
+                self.core.meters.note_refused(response.status().as_u16());
+                response
+            }
         };
         if let Some(count) = count {
             response::tell_count(&mut response, count);
@@ -86,13 +96,14 @@ impl Wire {
         if without_body { response.map(|_| Payload::default()) } else { response }
     }
 
+    /// The answer of the core, once it may be told, and how long that took from when the request was read.
     async fn answer(
         &self,
         request: hyper::Request<Incoming>,
         id: RequestId,
         remote: IpAddr,
         count: &mut Option<Count>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<(Answer, Duration), Refusal> {
         let (parts, body) = request.into_parts();
         // Before the body is read: who sends too much is not listened to.
         let head = Head::read(&parts).and_then(|head| {
@@ -116,11 +127,14 @@ impl Wire {
             *count = Some(by_role);
             refuse_exceeded(*count, &request.path)?;
         }
+        let began = Stopwatch::start();
         let mut answer = self.run(request).await;
         if let Some(durable) = answer.durable.take() {
+            let waits = Stopwatch::start();
             durable.await;
+            self.core.meters.note_wait(waits.elapsed());
         }
-        Ok(answer)
+        Ok((answer, began.elapsed()))
     }
 
     async fn run(&self, request: Request) -> Answer {

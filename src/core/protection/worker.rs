@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::super::Active;
 use super::super::mounts::Mount;
 use super::record::{Ended, Guard, Migration, Mode, Step};
-use super::{Job, Protections, held, path_of, write};
+use super::{Done, Job, Protections, held, path_of, write};
 use crate::api::Error;
 use crate::barrier::{self, Horizon, Portion, Seq};
 use crate::clock::{Stopwatch, Timestamp};
@@ -128,6 +128,7 @@ impl Active {
             if let Error::Locked { .. } = error {
                 return; // Revoked meanwhile: it goes on when the key is back.
             }
+            self.protections.done.failures.add(1);
             let trouble = error.to_string();
             if job.trouble.as_ref() != Some(&trouble) {
                 tracing::error!(
@@ -207,6 +208,8 @@ impl Active {
         }
         match change.commit() {
             Ok(seq) => {
+                self.protections.done.records.add(pass.records);
+                self.protections.done.bytes.add(pass.bytes);
                 job.record = record;
                 job.pace.in_company = before.is_none_or(|before| !seq.is_right_after(before));
                 job.pace.committed = Some(seq);
@@ -258,6 +261,12 @@ impl Active {
         write(&self.platform.view(&horizon), mount, &record)?;
         self.barrier.durable(horizon.seq()).wait();
         job.record = record;
+        let Done { completed, cancelled, .. } = &self.protections.done;
+        if undoing {
+            cancelled.add(1)
+        } else {
+            completed.add(1)
+        }
         Ok(())
     }
 }
