@@ -23,13 +23,15 @@
 //! | `storage` | keeps ordered byte pairs durably | nothing |
 //! | `barrier` | makes storage unreadable without the right keys, and hands out scoped views | `crypto`, `entropy`, `metrics`, `storage` |
 //! | `api` | names what a request, a reply, an error and a row are | `crypto`, and the error types of `barrier` and `storage` |
-//! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy`, `metrics` |
+//! | `hcl` | reads the language of policies and of configuration | nothing |
+//! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy`, `hcl`, `metrics` |
 //! | `outbound` | asks other servers: one request, one bounded answer | `crypto` |
 //! | `engine` | says what an engine is made of | all above but `storage` |
 //! | `secrets`, `auth`, `identity` | do the work of one mount | `engine` and what it may import; `access` not `secrets`, `outbound` only `auth` |
 //! | `core` | holds the mounts and runs one request through them, in order | all above, `sys`, of `storage` only what is waited for |
 //! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access` |
 //! | `http` | speaks HTTP and Vault's JSON | `api`, `core`, `crypto`, `clock`, `entropy` |
+//! | `config` | reads what the operator sets | `api`, `hcl` |
 //! | `server`, `telemetry`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
 //!
 //! # The laws
@@ -60,6 +62,7 @@ pub mod crypto;
 
 pub mod clock;
 pub mod entropy;
+pub mod hcl;
 pub mod metrics;
 
 mod sabotage;
@@ -86,5 +89,6 @@ pub mod sys;
 pub mod http;
 
 pub mod cli;
+pub mod config;
 pub mod server;
 pub mod telemetry;

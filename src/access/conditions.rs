@@ -10,9 +10,8 @@ use serde::de::{self, Deserializer, MapAccess, Visitor};
 use serde_json::value::RawValue;
 use zeroize::Zeroizing;
 
-use super::hcl::Value;
 use crate::api::{Op, Params, weak};
-
+use crate::hcl::{self, Value};
 /// The conditions of a rule. Names of parameters are in lower case; one without values stands for all values.
 #[derive(Clone, Debug, Default, PartialEq)]
 pub struct Conditions {
@@ -114,11 +113,12 @@ fn is_listed(list: &BTreeMap<String, Vec<Value>>, name: &str, value: &RawValue) 
     let text = serde_json::from_str::<String>(value.get()).map(Zeroizing::new);
     let found = match text {
         Ok(text) => values.iter().any(|listed| stands_for(listed, &text)),
-        Err(_) => match serde_json::from_str(value.get()) {
+        Err(_) => match hcl::read_json_value(value.get()) {
             Ok(Value::Number(number)) => values.iter().any(|listed| stands_for(listed, &number)),
             Ok(Value::Bool(value)) => values.iter().any(|listed| stands_for(listed, &value.to_string())),
             Ok(other) => values.contains(&other),
-            Err(_) => return None,
+            // What cannot be read is none of those that could be.
+            Err(_) => false,
         },
     };
     Some(found)

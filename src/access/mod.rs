@@ -8,7 +8,6 @@ pub mod conditions;
 pub mod cubbyhole;
 pub mod explain;
 pub mod gate;
-mod hcl;
 pub mod identity;
 pub mod leases;
 pub mod lockout;

@@ -4,11 +4,11 @@
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
-use super::hcl::{self, Item, Value};
 use crate::api::Error;
 use crate::barrier::{Stored, View};
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
+use crate::hcl::{self, Item, Value};
 
 /// What passwords must be like.
 #[derive(Debug, PartialEq, Eq)]

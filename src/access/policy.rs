@@ -6,8 +6,8 @@ use std::time::Duration;
 
 use super::acl::Capabilities;
 use super::conditions::Conditions;
-use super::hcl::{self, Item, Value};
 use crate::api::fields::Ttl;
+use crate::hcl::{self, Item, Value};
 
 /// What is granted on the paths that a pattern stands for.
 #[derive(Clone, Debug)]
@@ -50,11 +50,13 @@ pub fn parse(text: &str) -> Result<Vec<Rule>, String> {
 
 fn unknown_key<'i>(item: &'i Item, known: &[&str]) -> Option<(&'i str, usize)> {
     let key = item.keys.first()?;
-    (!known.contains(&key.as_str())).then_some((key, item.line))
+    // Vault has no line for blocks.
+    let line = if item.assigned { item.line } else { 0 };
+    (!known.contains(&key.as_str())).then_some((key, line))
 }
 
 fn rule(item: &Item) -> Result<Rule, String> {
-    let (Item { keys, value: Value::Object(attributes), line: 0 }, 2) = (item, item.keys.len()) else {
+    let (Item { keys, value: Value::Object(attributes), assigned: false, .. }, 2) = (item, item.keys.len()) else {
         return Err("a path needs one name and a block of attributes".to_owned());
     };
     let path = keys.get(1).map(String::as_str).unwrap_or_default();
@@ -239,7 +241,7 @@ mod tests {
         check("path \"x\" { control_group = {} }", "would grant more than it says");
         check(
             "{\"path\":{\"a\":{\"policy\":\"read\"},\"a\":{\"policy\":\"deny\"}}}",
-            "the name \"a\" is there twice at line 1 column 53",
+            "on line 1: the name \"a\" is there twice",
         );
         check("{\"path\":{\"a\":\"read\"}}", "a path needs one name and a block of attributes");
     }

@@ -120,18 +120,13 @@ fn texts_are_the_characters_that_they_stand_for() {
 #[test]
 fn blocks_of_one_name_stay_apart() {
     let items = read("path \"a\" { x = 1 }\npath \"a\" { x = [true, -2] }").unwrap();
-    let inner = |value: Value| Value::Object(vec![Item { keys: vec!["x".to_owned()], value, line: 0 }]);
-    let found: Vec<_> = items.into_iter().map(|item| (item.keys, without_lines(item.value))).collect();
-    let keys = vec!["path".to_owned(), "a".to_owned()];
+    let item = |keys: &[&str], value| {
+        let keys = keys.iter().map(|key| (*key).to_owned()).collect();
+        Item { keys, value, line: 0, assigned: false }
+    };
+    let block = |value| item(&["path", "a"], Value::Object(vec![item(&["x"], value)]));
     let list = Value::List(vec![Value::Bool(true), Value::Number("-2".to_owned())]);
-    assert_eq!(found, [(keys.clone(), inner(Value::Number("1".to_owned()))), (keys, inner(list))]);
-}
-
-fn without_lines(value: Value) -> Value {
-    match value {
-        Value::Object(items) => Value::Object(items.into_iter().map(|item| Item { line: 0, ..item }).collect()),
-        other => other,
-    }
+    assert_eq!(items, [block(Value::Number("1".to_owned())), block(list)]);
 }
 
 #[test]
@@ -142,6 +137,22 @@ fn errors_say_where() {
     check("a = 1\na = 2", "The argument \"a\" at 2:1 was already set. Each argument can only be defined once");
     check("a = [1 2]", "At 1:8: error parsing list, expected comma or list end, got: NUMBER");
     check("a = \"x\ny\"", "At 1:7: literal not terminated");
+}
+
+#[test]
+fn lines_are_those_of_the_text() {
+    let lines =
+        |items: Vec<Item>| -> Vec<_> { items.into_iter().map(|item| (item.keys.join(" "), item.line)).collect() };
+    let check = |text: &str, expected: &[(&str, usize)]| {
+        let expected: Vec<_> = expected.iter().map(|(keys, line)| ((*keys).to_owned(), *line)).collect();
+        assert_eq!(lines(read_plain(text).unwrap()), expected, "{text:?}");
+    };
+    check("a = 1\n\nb \"c\" {\n}\nd\n=\n2", &[("a", 1), ("b c", 3), ("d", 6)]);
+    check("{\"a\": 1,\n\"b\":\n {\"c\": {}},\r\n\"d\": []}", &[("a", 1), ("b", 3), ("d", 4)]);
+    let labelled = read("{\n\"b\": [{\"c\":\n {}}, {\"c\":\n{}}]}").unwrap();
+    assert_eq!(lines(labelled), [("b c".to_owned(), 3), ("b c".to_owned(), 4)]);
+    assert_eq!(read("{\n\"a\": 1,\n\"a\": 2}").unwrap_err(), "on line 3: the name \"a\" is there twice");
+    assert_eq!(read("{\"a\":\n[{\"b\": nil}]}").unwrap_err(), "expected ident at line 2 column 9");
 }
 
 #[test]

@@ -1,15 +1,16 @@
-//! Reads HCL in its first version, and the JSON form of it: the language of policies. Knows nothing of what they mean.
+//! Reads HCL in its first version, and the JSON form of it: the language of policies and of configuration. Knows nothing
+//! of what they mean.
 //!
 //! Texts are taken as they stand: `${…}` is no expression but the characters themselves, for what is evaluated could turn
 //! one path into another. Where the first reader of this language lets an unfinished text pass, this one does not: see the samples below.
 
 use std::fmt;
 
-use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use serde::ser::{Serialize, Serializer};
 
 use self::scan::{Place, Scanner, Token};
 
+mod json;
 mod scan;
 
 /// A value of an attribute.
@@ -25,25 +26,37 @@ pub enum Value {
 }
 
 /// An attribute, or a block. Items of the same name stay apart, in their order.
-#[derive(Clone, Debug, PartialEq)]
+#[derive(Clone, Debug)]
 pub struct Item {
     /// The name, and the labels of a block.
     pub keys: Vec<String>,
     pub value: Value,
-    /// Where its `=` stands; 0 if there is none.
+    /// Where its `=` stands, or the brace of a block, or its value in JSON.
     pub line: usize,
+    /// Whether its value was assigned; that of a block just follows.
+    pub assigned: bool,
+}
+
+/// Wherever they stand.
+impl PartialEq for Item {
+    fn eq(&self, other: &Self) -> bool {
+        self.keys == other.keys && self.value == other.value
+    }
 }
 
 /// Reads a text: JSON if it begins with `{`. The error says where it went wrong.
-pub(super) fn read(text: &str) -> Result<Vec<Item>, String> {
+pub fn read(text: &str) -> Result<Vec<Item>, String> {
+    let items = read_plain(text)?;
+    Ok(if is_json(text) { items.into_iter().flat_map(labelled).collect() } else { items })
+}
+
+/// As `read`, with JSON as it stands: whether an object in it is a block, or holds blocks by their labels, is left open.
+pub fn read_plain(text: &str) -> Result<Vec<Item>, String> {
     if text.len() > TEXT_LEN_MAX {
         return Err(format!("the text is longer than {TEXT_LEN_MAX} bytes"));
     }
-    if text.trim_start().starts_with('{') {
-        return match serde_json::from_str(text).map_err(|error| error.to_string())? {
-            Value::Object(items) => Ok(items.into_iter().flat_map(labelled).collect()),
-            _ => Err("not an object".to_owned()),
-        };
+    if is_json(text) {
+        return json::read(text);
     }
     let text = text.replace("\r\n", "\n");
     let mut reader = Reader { scanner: Scanner::new(&text), token: Token::End, at: Place::default() };
@@ -51,20 +64,30 @@ pub(super) fn read(text: &str) -> Result<Vec<Item>, String> {
     reader.items(&Token::End, 0)
 }
 
+/// Reads one value in JSON, whatever it is.
+pub fn read_json_value(text: &str) -> Result<Value, String> {
+    json::read_value(text)
+}
+
+fn is_json(text: &str) -> bool {
+    text.trim_start().starts_with('{')
+}
+
 /// In JSON the labels of blocks are the names of nested objects, and several blocks may be a list.
 fn labelled(item: Item) -> Vec<Item> {
-    let Item { keys, value, line } = item;
+    let Item { keys, value, line, assigned } = item;
     let (blocks, others): (Vec<Value>, Vec<Value>) =
         unlisted(value).into_iter().partition(|value| matches!(value, Value::Object(_)));
     let mut items = Vec::new();
     for value in others {
-        items.push(Item { keys: keys.clone(), value, line });
+        items.push(Item { keys: keys.clone(), value, line, assigned });
     }
     for block in blocks {
         let Value::Object(labels) = block else { continue };
         for label in labels {
             let keys = [keys.as_slice(), &label.keys].concat();
-            items.extend(unlisted(label.value).into_iter().map(|value| Item { keys: keys.clone(), value, line: 0 }));
+            let of_label = unlisted(label.value).into_iter();
+            items.extend(of_label.map(|value| Item { keys: keys.clone(), value, line: label.line, assigned: false }));
         }
     }
     items
@@ -104,7 +127,7 @@ impl Reader<'_> {
         while self.token != *end {
             let at = self.at;
             let item = self.item(depth)?;
-            if item.line > 0 && items.iter().any(|other| other.line > 0 && other.keys == item.keys) {
+            if item.assigned && items.iter().any(|other| other.assigned && other.keys == item.keys) {
                 let key = item.keys.join(" ");
                 let again = "was already set. Each argument can only be defined once";
                 return Err(format!("The argument {key:?} at {at} {again}"));
@@ -131,9 +154,12 @@ impl Reader<'_> {
                 Token::Assign => {
                     let line = self.at.line;
                     self.advance()?;
-                    return Ok(Item { keys, value: self.value(depth)?, line });
+                    return Ok(Item { keys, value: self.value(depth)?, line, assigned: true });
                 }
-                Token::Brace => return Ok(Item { keys, value: self.object(depth)?, line: 0 }),
+                Token::Brace => {
+                    let line = self.at.line;
+                    return Ok(Item { keys, value: self.object(depth)?, line, assigned: false });
+                }
                 Token::End | Token::BraceEnd if !keys.is_empty() => {
                     let key = keys.join(" ");
                     return self.fail(format_args!("key '{key}' expected start of object ('{{') or assignment ('=')"));
@@ -218,65 +244,6 @@ impl Serialize for Value {
             Self::List(list) => serializer.collect_seq(list),
             Self::Object(items) => serializer.collect_map(items.iter().map(|item| (item.keys.join(" "), &item.value))),
         }
-    }
-}
-
-/// JSON; `serde_json` bounds its depth.
-impl<'de> Deserialize<'de> for Value {
-    fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        struct Json;
-        impl<'de> Visitor<'de> for Json {
-            type Value = Value;
-
-            fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                f.write_str("a value")
-            }
-
-            fn visit_str<E>(self, text: &str) -> Result<Value, E> {
-                Ok(Value::Text(text.to_owned()))
-            }
-
-            fn visit_bool<E>(self, value: bool) -> Result<Value, E> {
-                Ok(Value::Bool(value))
-            }
-
-            fn visit_u64<E>(self, number: u64) -> Result<Value, E> {
-                Ok(Value::Number(number.to_string()))
-            }
-
-            fn visit_i64<E>(self, number: i64) -> Result<Value, E> {
-                Ok(Value::Number(number.to_string()))
-            }
-
-            fn visit_f64<E>(self, number: f64) -> Result<Value, E> {
-                Ok(Value::Number(number.to_string()))
-            }
-
-            fn visit_unit<E>(self) -> Result<Value, E> {
-                Ok(Value::Null)
-            }
-
-            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<Value, A::Error> {
-                let mut list = Vec::new();
-                while let Some(value) = seq.next_element()? {
-                    list.push(value);
-                }
-                Ok(Value::List(list))
-            }
-
-            fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Value, A::Error> {
-                let mut items: Vec<Item> = Vec::new();
-                while let Some((key, value)) = map.next_entry::<String, Value>()? {
-                    let keys = vec![key];
-                    if items.iter().any(|item| item.keys == keys) {
-                        return Err(de::Error::custom(format_args!("the name {:?} is there twice", keys.concat())));
-                    }
-                    items.push(Item { keys, value, line: 1 });
-                }
-                Ok(Value::Object(items))
-            }
-        }
-        deserializer.deserialize_any(Json)
     }
 }
 
