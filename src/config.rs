@@ -89,6 +89,7 @@ pub fn read(paths: &[PathBuf], environment: &Environment) -> Result<Config, Stri
     }
     config.override_by(environment)?;
     config.check()?;
+    config.note_open_metrics();
     Ok(config)
 }
 
@@ -184,6 +185,15 @@ impl Config {
         Ok(())
     }
 
+    /// One listener opens the metrics on all.
+    fn note_open_metrics(&mut self) {
+        if let Some(open) = self.listeners.iter().find(|listener| listener.metrics_open)
+            && self.listeners.iter().any(|listener| !listener.metrics_open)
+        {
+            self.notes.say(&open.place, "unauthenticated_metrics_access holds for the other listeners, too");
+        }
+    }
+
     pub fn api_addr(&self) -> Option<&str> {
         self.text("api_addr")
     }
@@ -229,6 +239,10 @@ impl Config {
 
     pub fn pid_file(&self) -> Option<&Path> {
         self.text("pid_file").map(Path::new)
+    }
+
+    pub fn prometheus_retention(&self) -> Option<Duration> {
+        self.telemetry.as_ref()?.prometheus_retention
     }
 
     fn text(&self, name: &str) -> Option<&str> {

@@ -284,13 +284,20 @@ fn decode_and_run<Q: Endpoint>(on: &Q::On, call: &Call<'_>, validated: bool) -> 
 pub struct Rows<E: ?Sized + 'static> {
     routes: Vec<&'static Route<E>>,
     table: Table,
+    /// The number of the first.
+    first: usize,
 }
 
 impl<E: ?Sized + 'static> Rows<E> {
     pub fn new(tables: &'static [&'static [Route<E>]]) -> Self {
         let routes: Vec<_> = tables.iter().copied().flatten().collect();
         let table = Table::new(routes.iter().map(|route| &route.row));
-        Self { routes, table }
+        Self { routes, table, first: 0 }
+    }
+
+    /// The same with numbers from `first` on, by which they are counted among those of other types.
+    pub fn numbered_from(self, first: usize) -> Self {
+        Self { first, ..self }
     }
 
     /// Finds the row for an operation on a path below the mount.
@@ -298,7 +305,7 @@ impl<E: ?Sized + 'static> Rows<E> {
         match self.table.find(op, path) {
             Match::Row(route, captures) => {
                 let row = self.route(route).map(|route| &route.row).ok_or(Error::UnsupportedPath)?;
-                Ok(Target { route, row, captures })
+                Ok(Target { route, row, number: self.first + route, captures })
             }
             // Vault does not know the method at all.
             Match::NoOperation | Match::NoPath if op == Op::Scan => Err(Error::UnknownMethod),
@@ -361,6 +368,8 @@ pub trait Backend: Send + Sync {
 pub struct Target<'p> {
     pub route: usize,
     pub row: &'static Row,
+    /// The row's number among those of all types.
+    pub number: usize,
     pub captures: Captures<'p>,
 }
 

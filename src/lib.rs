@@ -19,11 +19,12 @@
 //! |---|---|---|
 //! | `crypto` | turns keys and bytes into bytes | nothing |
 //! | `clock`, `entropy` | ask the operating system for the time and for randomness | `crypto` |
+//! | `metrics` | counts without a lock | nothing |
 //! | `storage` | keeps ordered byte pairs durably | nothing |
-//! | `barrier` | makes storage unreadable without the right keys, and hands out scoped views | `crypto`, `entropy`, `storage` |
+//! | `barrier` | makes storage unreadable without the right keys, and hands out scoped views | `crypto`, `entropy`, `metrics`, `storage` |
 //! | `api` | names what a request, a reply, an error and a row are | `crypto`, and the error types of `barrier` and `storage` |
 //! | `hcl` | reads the language of policies and of configuration | nothing |
-//! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy` |
+//! | `access` | decides whether this token may do this, and mints the proof | `api`, `barrier`, `crypto`, `clock`, `entropy`, `hcl`, `metrics` |
 //! | `outbound` | asks other servers: one request, one bounded answer | `crypto` |
 //! | `engine` | says what an engine is made of | all above but `storage` |
 //! | `secrets`, `auth`, `identity` | do the work of one mount | `engine` and what it may import; `access` not `secrets`, `outbound` only `auth` |
@@ -62,6 +63,7 @@ pub mod crypto;
 pub mod clock;
 pub mod entropy;
 pub mod hcl;
+pub mod metrics;
 
 mod sabotage;
 

@@ -155,6 +155,11 @@ pub fn list(view: &View<'_>, folder: &str) -> Result<Vec<String>, Error> {
     Ok(view.list(&lease_path(folder), "", usize::MAX)?)
 }
 
+/// How many there are.
+pub fn count(view: &View<'_>) -> Result<usize, Error> {
+    Ok(view.count(LEASES)?)
+}
+
 /// Notes in the change that ends a token that its leases are over.
 pub(super) fn end_with(view: &View<'_>, change: &mut Change<'_>, accessor: &str) -> Result<(), barrier::Error> {
     if !accessor.is_empty() && !view.scan(&format!("{OWNED}{accessor}/"), "", 1)?.is_empty() {

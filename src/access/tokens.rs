@@ -32,6 +32,7 @@ use crate::clock::Timestamp;
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
+use crate::metrics::Counter;
 
 /// All tokens of this server. The views given to its methods are views of the platform.
 pub struct Tokens {
@@ -40,8 +41,16 @@ pub struct Tokens {
     /// Callers seen lately. A token that is revoked is removed after its record.
     cache: Cache<Id, Arc<Caller>>,
     tidying: Tidying,
+    pub made: Made,
     pub policies: Policies,
     pub identity: Identity,
+}
+
+/// Tokens that were made since the barrier was opened, by their type.
+#[derive(Default)]
+pub struct Made {
+    pub service: Counter,
+    pub batch: Counter,
 }
 
 /// The owner of a token, with what its policies and those of its entity allow.
@@ -61,6 +70,7 @@ impl Tokens {
             batches: BatchTokens::open(view)?,
             cache: Cache::new(CACHED_MAX),
             tidying: Tidying::default(),
+            made: Made::default(),
             policies: Policies::default(),
             identity: Identity::default(),
         })
@@ -144,6 +154,7 @@ impl Tokens {
         let record = TokenRecord { accessor: String::new(), renewable: false, num_uses: 0, period_s: 0, ..record };
         let token = self.batches.write(&record)?;
         let caller = self.caller(view, self.id(&token), record)?;
+        self.made.batch.add(1);
         Ok((token, Arc::new(caller)))
     }
 
@@ -160,14 +171,26 @@ impl Tokens {
             while_maker_lives(view, &mut change, &caller.record, created)?;
             put_new(&mut change, &caller)?;
             match change.commit() {
-                Ok(_) => return Ok(caller),
-                Err(barrier::Error::Conflict) if view.get::<TokenRecord>(&caller.id.path())?.is_some() => {
+                Ok(_) => {
+                    self.made.service.add(1);
+                    return Ok(caller);
+                }
+                // Its maker was renewed or has ended, or a dead token was in its place.
+                Err(barrier::Error::Conflict) if self.is_free(view, caller.id, created)? => {}
+                Err(barrier::Error::Conflict) => {
                     return Err(Error::invalid("cannot create a token with a duplicate ID"));
                 }
-                // Its maker was renewed or has ended.
-                Err(barrier::Error::Conflict) => {}
                 Err(error) => return Err(error.into()),
             }
+        }
+    }
+
+    /// Whether no token that is alive has this id. One that is dead ends.
+    fn is_free(&self, view: &View<'_>, id: Id, now: Timestamp) -> Result<bool, Error> {
+        match view.get::<TokenRecord>(&id.path())? {
+            Some(found) if found.value.is_alive(now) && self.makers_are_alive(view, &found.value, now)? => Ok(false),
+            Some(_) => self.end_part(view, id, end::ENDED_AT_ONCE),
+            None => Ok(true),
         }
     }
 
@@ -181,6 +204,7 @@ impl Tokens {
     ) -> Result<Arc<Caller>, Error> {
         let caller = Arc::new(self.caller(view, self.id(token), record)?);
         put_new(change, &caller)?;
+        self.made.service.add(1);
         Ok(caller)
     }
 

@@ -38,6 +38,11 @@ pub enum Data {
     Json(Json),
     /// A whole answer in its envelope, told as it is.
     Whole(Json),
+    /// A text that is no JSON, in place of an answer in an envelope.
+    Text {
+        media_type: &'static str,
+        text: String,
+    },
 }
 
 /// The lease of an answer. A handler leaves the name empty: the core makes the lease, and names it.
@@ -99,6 +104,10 @@ impl Reply {
 
     pub fn json(json: Json) -> Self {
         Self { data: Data::Json(json), ..Self::default() }
+    }
+
+    pub fn text(media_type: &'static str, text: impl Into<String>) -> Self {
+        Self { data: Data::Text { media_type, text: text.into() }, ..Self::default() }
     }
 
     pub fn login(login: Login) -> Self {

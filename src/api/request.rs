@@ -59,6 +59,8 @@ pub struct Request {
     pub mfa: Vec<String>,
     /// Headers that the audit trail wants: names in lower case, and their values.
     pub headers: Vec<(String, Vec<String>)>,
+    /// Its header `Accept` is that of a machine that collects metrics.
+    pub scrapes: bool,
     pub remote: IpAddr,
     /// The certificates of the client in DER, its own first, where TLS asked for them. Nobody has checked them.
     pub certificates: Option<Arc<[Vec<u8>]>>,
@@ -78,6 +80,7 @@ impl Request {
             wrap_ttl: None,
             mfa: Vec::new(),
             headers: Vec::new(),
+            scrapes: false,
             remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
             certificates: None,
         }

@@ -109,15 +109,15 @@ impl Keyring {
         Ok((record::encrypt(&term.key, term.id, path, plaintext)?, term))
     }
 
-    /// Decrypts a record with the term that it names.
-    pub(super) fn decrypt(&self, path: &str, bytes: &[u8]) -> Result<Zeroizing<Vec<u8>>, Error> {
+    /// Decrypts a record with the term that it names; `None` if there is no such term.
+    pub(super) fn decrypt(&self, path: &str, bytes: &[u8]) -> Result<Option<Zeroizing<Vec<u8>>>, Error> {
         let (id, body) = record::split(path, bytes)?;
         let term = self.read_terms(|terms| match terms.by_id.get(&id) {
-            Some(Slot::Open(term)) => Ok(term.clone()),
+            Some(Slot::Open(term)) => Ok(Some(term.clone())),
             Some(Slot::Locked(stored)) => Err(locked(stored)),
-            None => Err(damaged(path, "the keyring has no such term")),
+            None => Ok(None),
         })?;
-        record::decrypt(&term.key, id, path, body)
+        term.map(|term| record::decrypt(&term.key, id, path, body)).transpose()
     }
 
     fn with_first_term(
@@ -156,7 +156,9 @@ impl Keyring {
                 let (term, body) = record::split(&path, &bytes)?;
                 record::decrypt(key, term, &path, body).map_err(|_| Error::WrongRootKey)?
             }
-            Parent::Platform(platform) => platform.decrypt(&path, &bytes)?,
+            Parent::Platform(platform) => {
+                platform.decrypt(&path, &bytes)?.ok_or_else(|| damaged(&path, NO_SUCH_TERM))?
+            }
         };
         let stored: StoredKeyring = decode(&path, &plaintext)?;
         let locked = stored.terms.into_iter().map(|stored| (stored.id, Slot::Locked(stored))).collect();
@@ -389,4 +391,5 @@ fn locked(stored: &StoredTerm) -> Error {
 const ROOT_TERM: u32 = 0;
 const FIRST_TERM: u32 = 1;
 const MISSING: &str = "it is missing";
+pub(super) const NO_SUCH_TERM: &str = "the keyring has no such term";
 const NO_PROTECTOR: &str = "the keyring has no protector";

@@ -8,8 +8,9 @@
 
 use std::collections::BTreeSet;
 
-use super::keyring::Keyring;
+use super::keyring::{Keyring, NO_SUCH_TERM};
 use super::protector::{KeyVersion, Protector, Wrapper};
+use super::record::damaged;
 use super::view::name_below;
 use super::{Change, Error, Scope, TermState, View, record};
 
@@ -113,7 +114,7 @@ impl View<'_> {
             if !terms.contains(&term) {
                 return Ok(false);
             }
-            let plaintext = keyring.decrypt(key, &old)?;
+            let plaintext = keyring.decrypt(key, &old)?.ok_or_else(|| damaged(key, NO_SUCH_TERM))?;
             let (new, held) = keyring.encrypt(key, &plaintext)?;
             change.hold(held);
             change.extend(|batch| Ok(batch.expect_value(key, old).put(key, new)))?;

@@ -34,7 +34,7 @@ pub use keyring::TermState;
 pub use migrate::{Pass, Portion};
 pub use protector::{KeyVersion, Protector, Wrapper};
 use term::Limits;
-pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredBytes, View};
+pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredBytes, Tally, View};
 
 /// The 256-bit key at the top. Whoever holds it and the store reads everything that the platform protects.
 pub type RootKey = Secret<[u8; 32]>;
@@ -104,13 +104,13 @@ impl Sealed {
         let batch = Batch::new().expect_absent(SEAL_KEY).put(SEAL_KEY, seal_record);
         let seq = self.store.commit(platform.create_in(batch)?)?;
         self.store.durable(seq).wait();
-        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform) })
+        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform), tally: Arc::default() })
     }
 
     /// Opens the platform keyring with the root key.
     pub fn unseal(&self, root: &RootKey) -> Result<Unsealed, Error> {
         let platform = Keyring::open_platform(RecordKey::new(root.expose()), self.store.clone(), self.limits)?;
-        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform) })
+        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform), tally: Arc::default() })
     }
 }
 
@@ -118,12 +118,23 @@ impl Sealed {
 pub struct Unsealed {
     store: Arc<dyn Store>,
     platform: Arc<Keyring>,
+    tally: Arc<Tally>,
 }
 
 impl Unsealed {
+    /// What was done with records since the barrier was opened.
+    pub fn tally(&self) -> &Tally {
+        &self.tally
+    }
+
+    /// Bytes that the store occupies on disk; 0 for one in memory.
+    pub fn size_on_disk(&self) -> Result<u64, Error> {
+        Ok(self.store.size_on_disk()?)
+    }
+
     /// The scope of the server's own records: mounts, tokens, policies.
     pub fn platform(&self) -> Scope {
-        Scope::new(PLATFORM_PREFIX.to_owned(), self.platform.clone(), self.store.clone())
+        Scope::new(PLATFORM_PREFIX.to_owned(), self.platform.clone(), self.store.clone(), self.tally.clone())
     }
 
     /// Adds a new scope to a change, its keyring included, protected from birth. It exists when the change is committed.
@@ -158,7 +169,7 @@ impl Unsealed {
     }
 
     fn scope(&self, id: Uuid, keyring: Keyring) -> Scope {
-        Scope::new(scope_prefix(id), Arc::new(keyring), self.store.clone())
+        Scope::new(scope_prefix(id), Arc::new(keyring), self.store.clone(), self.tally.clone())
     }
 }
 

@@ -228,7 +228,7 @@ fn the_store_shows_neither_plaintexts_nor_keys() {
             let (term, body) = record::split(key, record).unwrap();
             record::decrypt(&RecordKey::new(self::root().expose()), term, key, body).unwrap()
         } else {
-            platform.decrypt(key, record).unwrap()
+            platform.decrypt(key, record).unwrap().unwrap()
         };
         let keyring: serde_json::Value = serde_json::from_slice(&plaintext[1..]).unwrap();
         let term_key = keyring["terms"][0]["protector"]["platform"]["key"].as_str().unwrap();

@@ -14,9 +14,10 @@ use serde::{Deserialize, Deserializer, Serialize, Serializer, de};
 use zeroize::Zeroizing;
 
 use super::Error;
-use super::keyring::Keyring;
+use super::keyring::{Keyring, NO_SUCH_TERM};
 use super::record::damaged;
 use super::term::Term;
+use crate::metrics::Counter;
 use crate::storage::{Batch, Seq, Store};
 
 /// A part of the store with a keyring of its own.
@@ -25,11 +26,21 @@ pub struct Scope {
     prefix: String,
     keyring: Arc<Keyring>,
     store: Arc<dyn Store>,
+    tally: Arc<Tally>,
+}
+
+/// How often records of all scopes were read, written, deleted and listed.
+#[derive(Default)]
+pub struct Tally {
+    pub gets: Counter,
+    pub puts: Counter,
+    pub deletes: Counter,
+    pub lists: Counter,
 }
 
 impl Scope {
-    pub(super) fn new(prefix: String, keyring: Arc<Keyring>, store: Arc<dyn Store>) -> Self {
-        Self { prefix, keyring, store }
+    pub(super) fn new(prefix: String, keyring: Arc<Keyring>, store: Arc<dyn Store>, tally: Arc<Tally>) -> Self {
+        Self { prefix, keyring, store, tally }
     }
 
     pub(super) fn keyring(&self) -> &Keyring {
@@ -85,16 +96,26 @@ impl<'a> View<'a> {
     /// Reads a record.
     pub fn get<T: Stored>(&self, path: &str) -> Result<Option<Found<T>>, Error> {
         let key = self.key(path);
-        let read = self.scope.store.get(key.as_bytes())?;
-        self.horizon.note(read.seq);
-        let Some(record) = read.value else { return Ok(None) };
-        let plaintext = self.scope.keyring.decrypt(&key, &record)?;
-        Ok(Some(Found { value: decode(&key, &plaintext)?, stamp: Stamp(record), seq: read.seq }))
+        self.scope.tally.gets.add(1);
+        let mut overtaken = None;
+        loop {
+            let read = self.scope.store.get(key.as_bytes())?;
+            self.horizon.note(read.seq);
+            let Some(record) = read.value else { return Ok(None) };
+            if let Some(plaintext) = self.scope.keyring.decrypt(&key, &record)? {
+                return Ok(Some(Found { value: decode(&key, &plaintext)?, stamp: Stamp(record), seq: read.seq }));
+            }
+            // Its term may have been retired since it was read: then it has been written anew.
+            if overtaken.replace(record.clone()) == Some(record) {
+                return Err(damaged(&key, NO_SUCH_TERM));
+            }
+        }
     }
 
     /// Names directly below `prefix`, sorted; what has names below it ends in `/`. At most `limit`, those after `after`.
     pub fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
         let prefix = self.key(prefix);
+        self.scope.tally.lists.add(1);
         let mut names: Vec<String> = Vec::new();
         let mut from = format!("{prefix}{after}").into_bytes();
         while names.len() < limit {
@@ -120,9 +141,24 @@ impl<'a> View<'a> {
     /// Names of all records below `prefix`, sorted: at most `limit`, those after `after`.
     pub fn scan(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
         let prefix = self.key(prefix);
+        self.scope.tally.lists.add(1);
         let listing = self.scope.store.list(prefix.as_bytes(), Some(format!("{prefix}{after}").as_bytes()), limit)?;
         self.horizon.note(listing.seq);
         listing.keys.iter().map(|key| name_below(&prefix, key).map(str::to_owned)).collect()
+    }
+
+    /// How many records there are below `prefix`.
+    pub fn count(&self, prefix: &str) -> Result<usize, Error> {
+        let prefix = self.key(prefix);
+        let (mut count, mut after) = (0, None);
+        loop {
+            let keys = self.scope.store.list(prefix.as_bytes(), after.as_deref(), LIST_PAGE)?.keys;
+            count += keys.len();
+            match keys.into_iter().next_back() {
+                Some(last) => after = Some(last),
+                None => return Ok(count),
+            }
+        }
     }
 
     /// Deletes up to `limit` of the records whose paths begin with `prefix`. Returns whether there may be more.
@@ -174,11 +210,13 @@ impl Change<'_> {
         let key = self.view.key(path);
         let (record, term) = self.view.scope.keyring.encrypt(&key, &encode(value))?;
         self.hold(term);
+        self.view.scope.tally.puts.add(1);
         self.extend(|batch| Ok(batch.put(key, record)))?;
         Ok(self)
     }
 
     pub fn delete(&mut self, path: &str) -> &mut Self {
+        self.view.scope.tally.deletes.add(1);
         self.batch = mem::take(&mut self.batch).delete(self.view.key(path));
         self
     }

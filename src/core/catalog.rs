@@ -40,7 +40,7 @@ impl Core {
         let active = self.unsealed()?;
         let mounts = active.mounts.secrets().into_iter().chain(active.mounts.logins());
         let rows_of = |mount: Arc<Mount>| match mount.entry.path.as_str() {
-            SYS_PATH => (SYS_PATH.to_owned(), self.sys_rows.rows()),
+            SYS_PATH => (SYS_PATH.to_owned(), self.tables.sys.rows()),
             path => (path.to_owned(), mount.backend.rows()),
         };
         Ok(mounts.map(rows_of).collect())

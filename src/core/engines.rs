@@ -8,6 +8,7 @@ use uuid::Uuid;
 
 use super::Settings;
 use super::mounts::{AUTH_PREFIX, MountEntry, unknown_kind};
+use super::tables::Tables;
 use crate::api::Error;
 use crate::auth::approle::AppRole;
 use crate::auth::cert::Cert;
@@ -27,35 +28,21 @@ pub mod kinds {
 
 /// What all mounts of a type share.
 pub(super) struct Engines {
-    transit: Arc<Rows<Transit>>,
+    tables: Arc<Tables>,
     keys: Arc<KeyCache>,
-    kv1: Arc<Rows<Kv1>>,
-    kv2: Arc<Rows<Kv2>>,
     secrets: Arc<SecretCache>,
-    approle: Arc<Rows<AppRole>>,
-    userpass: Arc<Rows<Userpass>>,
     passwords: Arc<Passwords>,
-    cert: Arc<Rows<Cert>>,
-    jwt: Arc<Rows<Jwt>>,
-    kubernetes: Arc<Rows<Kubernetes>>,
     outbound: Outbound,
     settings: Settings,
 }
 
 impl Engines {
-    pub(super) fn new(settings: &Settings) -> Self {
+    pub(super) fn new(tables: Arc<Tables>, settings: &Settings) -> Self {
         Self {
-            transit: Arc::new(Rows::new(Transit::ROUTES)),
+            tables,
             keys: Arc::new(KeyCache::new(settings.key_cache_bytes_max)),
-            kv1: Arc::new(Rows::new(Kv1::ROUTES)),
-            kv2: Arc::new(Rows::new(Kv2::ROUTES)),
             secrets: Arc::new(SecretCache::new(settings.kv_cache_bytes_max)),
-            approle: Arc::new(Rows::new(AppRole::ROUTES)),
-            userpass: Arc::new(Rows::new(Userpass::ROUTES)),
             passwords: Arc::default(),
-            cert: Arc::new(Rows::new(Cert::ROUTES)),
-            jwt: Arc::new(Rows::new(Jwt::ROUTES)),
-            kubernetes: Arc::new(Rows::new(Kubernetes::ROUTES)),
             outbound: Outbound::default(),
             settings: settings.clone(),
         }
@@ -86,13 +73,13 @@ impl Engines {
         Ok(match entry.kind.as_str() {
             "approle" => {
                 let (_, max) = entry.tune.ttls(&self.settings);
-                ("approle", served(&self.approle, AppRole::new(max)))
+                ("approle", served(&self.tables.approle, AppRole::new(max)))
             }
-            "userpass" => ("userpass", served(&self.userpass, Userpass::new(self.passwords.clone()))),
-            "cert" => ("cert", served(&self.cert, Cert)),
-            "jwt" => ("jwt", served(&self.jwt, Jwt::new(self.outbound.another()))),
-            "oidc" => ("oidc", served(&self.jwt, Jwt::new(self.outbound.another()))),
-            "kubernetes" => ("kubernetes", served(&self.kubernetes, Kubernetes::new(self.outbound.another()))),
+            "userpass" => ("userpass", served(&self.tables.userpass, Userpass::new(self.passwords.clone()))),
+            "cert" => ("cert", served(&self.tables.cert, Cert)),
+            "jwt" => ("jwt", served(&self.tables.jwt, Jwt::new(self.outbound.another()))),
+            "oidc" => ("oidc", served(&self.tables.jwt, Jwt::new(self.outbound.another()))),
+            "kubernetes" => ("kubernetes", served(&self.tables.kubernetes, Kubernetes::new(self.outbound.another()))),
             unknown => return Err(unknown_kind(unknown)),
         })
     }
@@ -105,7 +92,7 @@ impl Engines {
 
     fn transit(&self, entry: &MountEntry) -> Box<dyn Backend> {
         let engine = Arc::new(Transit::new(entry.uuid, self.keys.clone()));
-        Box::new(Served { rows: self.transit.clone(), engine })
+        Box::new(Served { rows: self.tables.transit.clone(), engine })
     }
 
     fn kv1(&self, entry: &MountEntry) -> Box<dyn Backend> {
@@ -117,16 +104,16 @@ impl Engines {
         let leased =
             options.and_then(|options| options.get("leased_passthrough")).is_some_and(|leased| leased == "true");
         let engine = Arc::new(Kv1::new(entry.uuid, lease_s, leased, self.secrets.clone()));
-        Box::new(Served { rows: self.kv1.clone(), engine })
+        Box::new(Served { rows: self.tables.kv1.clone(), engine })
     }
 
     fn kv2(&self, entry: &MountEntry) -> Box<dyn Backend> {
         let engine = Arc::new(Kv2::new(entry.uuid, self.secrets.clone()));
-        Box::new(Served { rows: self.kv2.clone(), engine })
+        Box::new(Served { rows: self.tables.kv2.clone(), engine })
     }
 }
 
-fn served<E: Engine>(rows: &Arc<Rows<E>>, engine: E) -> Box<dyn Backend> {
+pub(super) fn served<E: Engine>(rows: &Arc<Rows<E>>, engine: E) -> Box<dyn Backend> {
     Box::new(Served { rows: rows.clone(), engine: Arc::new(engine) })
 }
 
@@ -137,28 +124,15 @@ mod tests {
     use super::*;
     use crate::api::Op;
     use crate::api::route::{Match, Row, Table};
-    use crate::auth::token::TokenAuth;
-    use crate::core::Core;
     use crate::core::mounts::Tune;
-    use crate::identity::IdentityEngine;
-    use crate::secrets::cubbyhole::Cubbyhole;
 
     /// The rows of every engine, by its name.
-    fn tables() -> [(&'static str, Vec<&'static Row>); 12] {
-        [
-            ("approle", Rows::new(AppRole::ROUTES).rows()),
-            ("cert", Rows::new(Cert::ROUTES).rows()),
-            ("cubbyhole", Rows::new(Cubbyhole::ROUTES).rows()),
-            ("identity", Rows::new(IdentityEngine::ROUTES).rows()),
-            ("jwt", Rows::new(Jwt::ROUTES).rows()),
-            ("kubernetes", Rows::new(Kubernetes::ROUTES).rows()),
-            ("kv1", Rows::new(Kv1::ROUTES).rows()),
-            ("kv2", Rows::new(Kv2::ROUTES).rows()),
-            ("sys", Rows::new(Core::ROUTES).rows()),
-            ("token", Rows::new(TokenAuth::ROUTES).rows()),
-            ("transit", Rows::new(Transit::ROUTES).rows()),
-            ("userpass", Rows::new(Userpass::ROUTES).rows()),
-        ]
+    fn tables() -> BTreeMap<&'static str, Vec<&'static Row>> {
+        let mut tables: BTreeMap<_, Vec<_>> = BTreeMap::new();
+        for (name, row) in Tables::new(&Settings::default()).all {
+            tables.entry(name).or_default().push(row);
+        }
+        tables
     }
 
     fn placeholder(part: &str) -> Option<&str> {
@@ -218,14 +192,14 @@ mod tests {
 
     #[test]
     fn type_and_version_decide_which_engine_opens() {
-        let engines = Engines::new(&Settings::default());
+        let engines = Engines::new(Arc::new(Tables::new(&Settings::default())), &Settings::default());
         let check = |kind: &str, version: Option<&str>, expected: Result<usize, &str>| {
             let options = version.map(|version| BTreeMap::from([("version".to_owned(), version.to_owned())]));
             let entry = MountEntry::new("m/".to_owned(), kind.to_owned(), Tune { options, ..Tune::default() });
             let rows = engines.open(&entry).map(|(_, backend)| backend.rows().len()).map_err(|error| error.to_string());
             assert_eq!(rows, expected.map_err(str::to_owned), "{kind:?} {version:?}");
         };
-        let rows = |name| tables().into_iter().find(|(engine, _)| *engine == name).map_or(0, |(_, rows)| rows.len());
+        let rows = |name| tables().get(name).map_or(0, Vec::len);
         let (kv1, kv2) = (rows("kv1"), rows("kv2"));
         check("transit", None, Ok(rows("transit")));
         check("kv", None, Ok(kv1));

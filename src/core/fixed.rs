@@ -6,18 +6,21 @@ use std::sync::Arc;
 
 use uuid::Uuid;
 
+use super::engines::served;
 use super::mounts::{MountEntry, Tune};
+use super::tables::Tables;
 use super::{SYS_PATH, Settings};
 use crate::access::Tokens;
 use crate::api::Error;
 use crate::auth::token::{TokenAuth, Ttls};
 use crate::barrier::View;
-use crate::engine::{Backend, Engine, Route, Rows, Served};
+use crate::engine::{Backend, Engine, Route, Rows};
 use crate::identity::{IdentityEngine, Oidc};
 use crate::secrets::cubbyhole::Cubbyhole;
 
 /// What the engines of these mounts work with.
 pub(super) struct Fixed {
+    tables: Arc<Tables>,
     tokens: Arc<Tokens>,
     settings: Settings,
 }
@@ -34,8 +37,8 @@ struct Place {
 }
 
 impl Fixed {
-    pub(super) fn new(tokens: Arc<Tokens>, settings: &Settings) -> Self {
-        Self { tokens, settings: settings.clone() }
+    pub(super) fn new(tables: Arc<Tables>, tokens: Arc<Tokens>, settings: &Settings) -> Self {
+        Self { tables, tokens, settings: settings.clone() }
     }
 
     /// The entries of all of them. What a store lacks is made, so that a mount's accessor never changes.
@@ -66,14 +69,14 @@ impl Fixed {
             match kind {
                 "token" => {
                     let (default, max) = entry.tune.ttls(&self.settings);
-                    served(TokenAuth { tokens: self.tokens.clone(), ttls: Ttls { default, max } })
+                    served(&self.tables.token, TokenAuth { tokens: self.tokens.clone(), ttls: Ttls { default, max } })
                 }
-                "cubbyhole" => served(Cubbyhole),
+                "cubbyhole" => served(&self.tables.cubbyhole, Cubbyhole),
                 "identity" => {
                     let oidc = Oidc::new(self.settings.api_addr.clone());
-                    served(IdentityEngine { tokens: self.tokens.clone(), oidc })
+                    served(&self.tables.identity, IdentityEngine { tokens: self.tokens.clone(), oidc })
                 }
-                _ => served(Nothing),
+                _ => served(&Arc::new(Rows::new(Nothing::ROUTES)), Nothing),
             },
         ))
     }
@@ -106,10 +109,6 @@ impl Place {
 
 fn record_path(path: &str) -> String {
     format!("fixed-mount/{}", path.trim_end_matches('/'))
-}
-
-fn served<E: Engine>(engine: E) -> Box<dyn Backend> {
-    Box::new(Served { rows: Arc::new(Rows::new(E::ROUTES)), engine: Arc::new(engine) })
 }
 
 /// An engine that answers nothing: that of `sys/` is the core.

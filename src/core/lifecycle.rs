@@ -68,7 +68,7 @@ impl Core {
                 None
             }
         };
-        let mounts = Mounts::open(&barrier, &platform, &tokens, &self.settings, &keys)?;
+        let mounts = Mounts::open(&barrier, &platform, &tokens, &self.tables, &self.settings, &keys)?;
         let protections = Protections::open(&view, &mounts, self.clock.clone())?;
         self.quotas.load(&view)?;
         self.audit.load(&view)?;

@@ -17,7 +17,7 @@ use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Call, Engine, Logins, Rows, Served, Target};
+use crate::engine::{Call, Logins, Served, Target};
 use crate::storage::{Durable, Seq};
 
 pub mod audit;
@@ -28,12 +28,15 @@ pub mod fixed;
 mod leases;
 mod lifecycle;
 mod logins;
+pub(crate) mod meters;
+mod metrics;
 pub mod mounts;
 mod place;
 pub mod protection;
 pub mod receipts;
 pub mod seal;
 mod second_factor;
+mod tables;
 pub mod ui_headers;
 mod working;
 pub(crate) mod wrapping;
@@ -45,10 +48,12 @@ use customer_keys::approvals::Approvals;
 pub use engines::kinds;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
+use meters::Meters;
 use mounts::{Mounts, UserLockout};
 use place::Place;
 use protection::Protections;
 use second_factor::Waiting;
+use tables::Tables;
 pub use working::Working;
 use working::Workings;
 
@@ -61,7 +66,8 @@ pub struct Core {
     pub(crate) quotas: Quotas,
     pub(crate) audit: Audit,
     pub(crate) working: Workings,
-    sys_rows: Arc<Rows<Core>>,
+    tables: Arc<Tables>,
+    pub(crate) meters: Meters,
 }
 
 impl Drop for Core {
@@ -94,6 +100,11 @@ pub struct Settings {
     pub cluster_name: String,
     /// What `sys/config/state/sanitized` tells.
     pub configuration: serde_json::Value,
+    /// `sys/metrics` needs no token, and is answered while the barrier is sealed, too.
+    pub metrics_open: bool,
+    /// For how long Prometheus' form of the metrics is kept where others collect it; here nothing is collected, and zero
+    /// means that there is no such form.
+    pub metrics_retention: Duration,
 }
 
 impl Default for Settings {
@@ -109,6 +120,8 @@ impl Default for Settings {
             user_lockout: BTreeMap::new(),
             cluster_name: String::new(),
             configuration: serde_json::Value::Object(serde_json::Map::new()),
+            metrics_open: false,
+            metrics_retention: METRICS_RETENTION,
         }
     }
 }
@@ -147,6 +160,8 @@ pub struct Manner {
     pub shape: Shape,
     /// The type of the engine that answered; empty if none did.
     pub mount_type: &'static str,
+    /// The number of the row that answered, or refused to; none if no row is for the request.
+    pub row: Option<usize>,
 }
 
 /// What kind of thread a request runs on.
@@ -167,7 +182,10 @@ impl Thread {
 impl Core {
     /// A core over a barrier that is sealed, or not yet initialised.
     pub fn new(sealed: Sealed, settings: Settings, clock: Clock) -> Arc<Self> {
+        let tables = Arc::new(Tables::new(&settings));
         Arc::new(Self {
+            meters: Meters::new(tables.all.len(), clock.now()),
+            tables,
             settings,
             clock,
             sealed,
@@ -175,7 +193,6 @@ impl Core {
             quotas: Quotas::default(),
             audit: Audit::default(),
             working: Workings::default(),
-            sys_rows: Arc::new(Rows::new(Self::ROUTES)),
         })
     }
 
@@ -224,7 +241,7 @@ impl Core {
         if !thread.suits(target.row.work) {
             return Ok(None);
         }
-        manner.shape = target.row.shape;
+        (manner.shape, manner.row) = (target.row.shape, Some(target.number));
         let admitted = gate::admit_anyone(target.row.access)?;
         let (mount, now) = (place.mount_path(), self.clock.now());
         let call = Call { request, mount, captures: target.captures, admitted, now, view: None, logins: None };
@@ -245,6 +262,7 @@ impl Core {
             Ok(target) => target.row.shape,
             Err(_) => Shape::Enveloped,
         };
+        manner.row = found.as_ref().ok().map(|target| target.number);
         let caller = match &found {
             Ok(Target { row: Row { access: Access::Open, .. }, .. }) => Ok(None),
             Err(Error::UnknownMethod) if !request.help => Err(Error::UnknownMethod),
@@ -336,7 +354,7 @@ impl Core {
     pub(crate) fn row(&self, op: Op, path: &str) -> Result<Option<&'static Row>, Error> {
         let active = self.unsealed()?;
         let found = match path.strip_prefix(SYS_PATH) {
-            Some(rest) => self.sys_rows.find(op, rest).ok().map(|target| target.row),
+            Some(rest) => self.tables.sys.find(op, rest).ok().map(|target| target.row),
             None => active.mounts.find(path).and_then(|(mount, rest)| Some(mount.backend.find(op, rest).ok()?.row)),
         };
         Ok(found)
@@ -357,7 +375,7 @@ impl Core {
     }
 
     fn sys_place<'p>(self: &Arc<Self>, rest: &'p str) -> Place<'p> {
-        Place::Sys { served: Served { rows: self.sys_rows.clone(), engine: self.clone() }, rest }
+        Place::Sys { served: Served { rows: self.tables.sys.clone(), engine: self.clone() }, rest }
     }
 }
 
@@ -469,5 +487,6 @@ pub const VAULT_VERSION: &str = "1.18.5";
 const SYS_PATH: &str = "sys/";
 /// Vault's system defaults.
 const LEASE_TTL_DEFAULT: Duration = Duration::from_hours(768);
+const METRICS_RETENTION: Duration = Duration::from_hours(24);
 const KEY_CACHE_BYTES_MAX: u64 = 64 << 20;
 const KV_CACHE_BYTES_MAX: u64 = 64 << 20;

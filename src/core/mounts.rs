@@ -13,6 +13,7 @@ use uuid::Uuid;
 
 use super::engines::Engines;
 use super::fixed::{self, Fixed};
+use super::tables::Tables;
 use super::{Active, Settings, new_uuid, protection};
 use crate::access::Tokens;
 use crate::access::lockout::Rules;
@@ -22,6 +23,7 @@ use crate::crypto::hex;
 use crate::crypto::random::Random;
 use crate::engine::Backend;
 use crate::entropy::Entropy;
+use crate::metrics::Counter;
 
 /// One engine in its place.
 pub struct Mount {
@@ -35,8 +37,9 @@ pub struct Mount {
 
 #[derive(Default)]
 struct Shared {
-    /// Requests that were refused because the mount was locked.
+    /// Requests that were refused because the mount was locked: since somebody took the count, and ever.
     refused: AtomicU64,
+    refused_ever: Counter,
 }
 
 impl Mount {
@@ -44,7 +47,13 @@ impl Mount {
     pub(super) fn refuse_locked(&self) -> Result<(), Error> {
         let Some(key) = self.scope.locked_by() else { return Ok(()) };
         self.shared.refused.fetch_add(1, Ordering::Relaxed);
+        self.shared.refused_ever.add(1);
         Err(Error::from(barrier::Error::locked(key)))
+    }
+
+    /// How many requests were refused since the mount was opened.
+    pub(super) fn refused(&self) -> u64 {
+        self.shared.refused_ever.read()
     }
 
     /// How many requests were refused since the last call.
@@ -130,14 +139,15 @@ impl Mounts {
         barrier: &Unsealed,
         platform: &Scope,
         tokens: &Arc<Tokens>,
+        tables: &Arc<Tables>,
         settings: &Settings,
         keys: &dyn Fn(&KeyVersion) -> Option<Wrapper>,
     ) -> Result<Self, Error> {
         let horizon = Horizon::default();
         let view = platform.view(&horizon);
-        let fixed = Fixed::new(tokens.clone(), settings);
+        let fixed = Fixed::new(tables.clone(), tokens.clone(), settings);
         let (by_path, changing, leaving, moves) = Default::default();
-        let mounts = Self { by_path, engines: Engines::new(settings), fixed, changing, leaving, moves };
+        let mounts = Self { by_path, engines: Engines::new(tables.clone(), settings), fixed, changing, leaving, moves };
         let mut by_path = BTreeMap::new();
         for entry in Fixed::entries(&view)? {
             by_path.insert(entry.path.clone(), Arc::new(mounts.mount(entry, platform.clone(), Arc::default())?));

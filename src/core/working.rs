@@ -40,6 +40,10 @@ impl Workings {
         Entry { workings: self, id }
     }
 
+    pub(super) fn count(&self) -> usize {
+        self.0.len()
+    }
+
     pub(crate) fn all(&self) -> Vec<(Uuid, Working)> {
         self.0.iter().map(|entry| (*entry.key(), entry.value().clone())).collect()
     }

@@ -14,6 +14,7 @@ use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
 use crate::api::{Error, Params, Request, RequestId};
+use crate::clock::Stopwatch;
 use crate::core::{Answer, Core, Count, Manner, Thread};
 use crate::crypto::random::Random;
 use crate::crypto::wiped::Wiped;
@@ -101,8 +102,17 @@ impl Wire {
         let id = new_id();
         let mut count = None;
         let mut response = match self.answer(request, id, client, &mut count).await {
-            Ok(answer) => response::of(answer, id),
-            Err(refusal) => response::refuse(refusal, id),
+            Ok((answer, took)) => {
+                let row = answer.manner.row;
+                let response = response::of(answer, id);
+                self.core.meters.note(row, response.status().as_u16(), took);
+                response
+            }
+            Err(refusal) => {
+                let response = response::refuse(refusal, id);
+                self.core.meters.note_refused(response.status().as_u16());
+                response
+            }
         };
         if let Some(count) = count {
             response::tell_count(&mut response, count);
@@ -111,13 +121,14 @@ impl Wire {
         if without_body { response.map(|_| Payload::default()) } else { response }
     }
 
+    /// The answer of the core, once it may be told, and how long that took from when the request was read.
     async fn answer(
         &self,
         request: hyper::Request<Incoming>,
         id: RequestId,
         client: &Client,
         count: &mut Option<Count>,
-    ) -> Result<Answer, Refusal> {
+    ) -> Result<(Answer, Duration), Refusal> {
         let (parts, body) = request.into_parts();
         let remote = self.manners.remote(&parts.headers, client.remote);
         // Before the body is read: who sends too much is not listened to.
@@ -145,11 +156,14 @@ impl Wire {
             *count = Some(by_role);
             refuse_exceeded(*count, &request.path)?;
         }
+        let began = Stopwatch::start();
         let mut answer = self.run(request).await;
         if let Some(durable) = answer.durable.take() {
+            let waits = Stopwatch::start();
             durable.await;
+            self.core.meters.note_wait(waits.elapsed());
         }
-        Ok(answer)
+        Ok((answer, began.elapsed()))
     }
 
     async fn run(&self, request: Request) -> Answer {

@@ -4,7 +4,7 @@
 use std::net::IpAddr;
 use std::time::Duration;
 
-use hyper::header::{AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
+use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HeaderMap, HeaderName, HeaderValue};
 use hyper::http::request::Parts;
 use hyper::{Method, StatusCode};
 use zeroize::Zeroizing;
@@ -41,6 +41,7 @@ pub(super) struct Head {
     basic: Option<Basic>,
     wrap_ttl: Option<Duration>,
     mfa: Vec<String>,
+    scrapes: bool,
     /// Parameters of an operation that takes no body.
     query: Vec<(String, String)>,
     /// What the body says that it is.
@@ -86,6 +87,7 @@ impl Head {
             basic: basic(&parts.headers),
             wrap_ttl: wrap_ttl(&parts.headers)?,
             mfa: mfa(&parts.headers)?,
+            scrapes: parts.headers.get(ACCEPT).is_some_and(|accept| accept.as_bytes().starts_with(OPEN_METRICS)),
             query: query.pairs,
             body: Body::of(&parts.headers),
         })
@@ -112,9 +114,10 @@ impl Head {
                 Body::Form | Body::Json => Params::Json(text),
             }
         };
-        let Self { op, help, path, token, basic, wrap_ttl, mfa, .. } = self;
+        let Self { op, help, path, token, basic, wrap_ttl, mfa, scrapes, .. } = self;
         let headers = Vec::new();
-        Ok(Request { id, op, help, path, token, basic, params, wrap_ttl, mfa, headers, remote, certificates: None })
+        let certificates = None;
+        Ok(Request { id, op, help, path, token, basic, params, wrap_ttl, mfa, headers, scrapes, remote, certificates })
     }
 }
 
@@ -270,6 +273,8 @@ const BASIC: &str = "Basic ";
 const BEARER: &str = "Bearer ";
 const FORM: &str = "application/x-www-form-urlencoded";
 const OCTETS: &str = "application/octet-stream";
+/// What Prometheus sends first of all that it accepts.
+const OPEN_METRICS: &[u8] = b"application/openmetrics-text";
 const MERGE_PATCH: &str = "application/merge-patch+json";
 
 const TOKEN_BYTES_MAX: usize = 8192;

@@ -131,6 +131,7 @@ fn reply_of(mut reply: Reply, manner: Manner, id: RequestId) -> Response<Payload
         return response(status, Payload::default());
     }
     let payload = match (manner.shape, reply.data) {
+        (_, Data::Text { media_type, text }) => return text_of(status, media_type, text),
         (_, Data::Whole(Json(text))) => Payload::whole(text),
         (Shape::Bare, data) => Payload::whole(data_text(data)),
         (Shape::Enveloped | Shape::Echoed, data) => envelope(Reply { data, ..reply }, manner, id),
@@ -139,6 +140,12 @@ fn reply_of(mut reply: Reply, manner: Manner, id: RequestId) -> Response<Payload
     if let Some(challenge) = challenge {
         response.headers_mut().insert(WWW_AUTHENTICATE, challenge);
     }
+    response
+}
+
+fn text_of(status: StatusCode, media_type: &'static str, text: String) -> Response<Payload> {
+    let mut response = response(status, Payload::plain(text));
+    response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
 
@@ -191,7 +198,7 @@ fn envelope(reply: Reply, manner: Manner, RequestId(id): RequestId) -> Payload {
 fn data_text(data: Data) -> Wiped {
     match data {
         Data::Json(Json(text)) | Data::Whole(Json(text)) => text,
-        Data::Null | Data::Nothing => Wiped::joined([NULL].into_iter()),
+        Data::Null | Data::Nothing | Data::Text { .. } => Wiped::joined([NULL].into_iter()),
     }
 }
 
@@ -255,7 +262,8 @@ mod tests {
     }
 
     fn replied(reply: Reply, shape: Shape) -> Response<Payload> {
-        let answer = Answer { outcome: Ok(reply), manner: Manner { shape, mount_type: "kv" }, durable: None };
+        let answer =
+            Answer { outcome: Ok(reply), manner: Manner { shape, mount_type: "kv", row: None }, durable: None };
         of(answer, RequestId(uuid::Uuid::nil()))
     }
 

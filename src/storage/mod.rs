@@ -10,6 +10,8 @@ mod commit;
 mod directory;
 mod durable;
 mod error;
+#[cfg(test)]
+pub(crate) mod interrupted;
 mod memory;
 mod pieces;
 mod redb;

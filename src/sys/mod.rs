@@ -12,6 +12,7 @@ pub mod health;
 pub mod host;
 pub mod leases;
 pub mod locked_users;
+pub mod metrics;
 pub mod mfa;
 pub mod mounts;
 pub mod password_policies;
@@ -167,11 +168,18 @@ const ROUTES: &[Route<Core>] = &[
     write::<wrapping::LookUp>         ("wrapping/lookup").open(),
 ];
 
+const METRICS: Route<Core> = read::<metrics::Metrics>("metrics").bare().slow();
+/// As a listener wants it that lets everyone read metrics.
+const OPEN_METRICS: Route<Core> = METRICS.open().while_sealed();
+
+/// All endpoints, where `sys/metrics` needs no token.
+pub(crate) const ROUTES_WITH_OPEN_METRICS: &[&[Route<Core>]] = &[ROUTES, &[OPEN_METRICS]];
+
 impl hash::Hashes for Core {
     const INPUT_REQUIRED: bool = false;
 }
 
 /// All endpoints under `sys/`.
 impl Engine for Core {
-    const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES];
+    const ROUTES: &'static [&'static [Route<Self>]] = &[ROUTES, &[METRICS]];
 }

@@ -257,7 +257,8 @@ impl Campaign {
             (true, true) => self.tally.complaints.push(format!("the server ended with {status}: {log}")),
             (true, false) => {}
         }
-        if !excused && ALARMS.iter().any(|alarm| log.contains(alarm)) {
+        let failed = self.tally.complaints.iter().any(|complaint| complaint.contains(": status 500: "));
+        if !excused && (failed || ALARMS.iter().any(|alarm| log.contains(alarm))) {
             self.tally.complaints.push(format!("the server wrote: {log}"));
         }
     }

@@ -213,7 +213,7 @@ fn has_children(view: &View<'_>, id: Id) -> Result<bool, Error> {
 }
 
 /// Tokens that end in one commit.
-const ENDED_AT_ONCE: usize = 500;
+pub(super) const ENDED_AT_ONCE: usize = 500;
 /// Such commits while somebody waits.
 const ROUNDS_AT_ONCE: usize = 20;
 /// Such commits at each tick.

@@ -21,6 +21,16 @@ impl Tokens {
         Ok(view.list(&format!("{LEASES}{folder}"), "", usize::MAX)?)
     }
 
+    /// How many tokens are stored.
+    pub fn count(view: &View<'_>) -> Result<usize, Error> {
+        Ok(view.count(ACCESSORS)?)
+    }
+
+    /// How many leases of tokens there are.
+    pub fn lease_count(view: &View<'_>) -> Result<usize, Error> {
+        Ok(view.count(LEASES)?)
+    }
+
     /// The accessors of all tokens.
     pub fn accessors(view: &View<'_>) -> Result<Vec<String>, Error> {
         Ok(view.list(ACCESSORS, "", usize::MAX)?)

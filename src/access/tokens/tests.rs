@@ -4,7 +4,6 @@ mod ends;
 mod uses;
 
 use std::collections::BTreeSet;
-use std::sync::Mutex;
 use std::time::Duration;
 
 use super::*;
@@ -12,45 +11,8 @@ use crate::access::cubbyhole;
 use crate::barrier::{Horizon, RootKey, Scope, Sealed};
 use crate::clock::Clock;
 use crate::crypto::secret::Secret;
-use crate::storage::{self, Batch, Durable, Listing, Memory, Read, Seq, Store, Visit};
-
-/// A store that does something once, between the reading of a token and its answer.
-#[derive(Default)]
-struct Interrupted {
-    inner: Memory,
-    act: Mutex<Option<Box<dyn FnOnce() + Send>>>,
-}
-
-impl Store for Interrupted {
-    fn get(&self, key: &[u8]) -> Result<Read, storage::Error> {
-        let read = self.inner.get(key)?;
-        let act = if key.starts_with(b"platform/token/id/") { self.act.lock().unwrap().take() } else { None };
-        if let Some(act) = act {
-            act();
-        }
-        Ok(read)
-    }
-
-    fn list(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Listing, storage::Error> {
-        self.inner.list(prefix, after, limit)
-    }
-
-    fn commit(&self, batch: Batch) -> Result<Seq, storage::Error> {
-        self.inner.commit(batch)
-    }
-
-    fn durable(&self, seq: Seq) -> Durable {
-        self.inner.durable(seq)
-    }
-
-    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), storage::Error> {
-        self.inner.walk(visit)
-    }
-
-    fn size_on_disk(&self) -> Result<u64, storage::Error> {
-        self.inner.size_on_disk()
-    }
-}
+use crate::storage::Store;
+use crate::storage::interrupted::Interrupted;
 
 /// Tokens over a store, and a clock.
 struct World {
@@ -62,7 +24,7 @@ struct World {
 
 impl World {
     fn new() -> Self {
-        let store = Arc::new(Interrupted::default());
+        let store = Arc::new(Interrupted::new("platform/token/id/"));
         Sealed::new(store.clone()).initialise(&root_key(), Vec::new()).unwrap();
         Self::over(store, Clock::manual(Timestamp::from_second(1_700_000_000).unwrap()))
     }
@@ -131,7 +93,7 @@ impl World {
     fn interrupt(&self, act: impl FnOnce(&Self) + Send + 'static) {
         let (store, platform) = (self.store.clone(), self.platform.clone());
         let world = Self { store, platform, tokens: self.tokens.clone(), clock: self.clock.clone() };
-        *self.store.act.lock().unwrap() = Some(Box::new(move || act(&world)));
+        self.store.interrupt(move || act(&world));
     }
 }
 
@@ -279,7 +241,7 @@ fn a_look_up_that_races_with_a_revocation_is_not_cached() {
     world.interrupt(move |world| world.revoke(&caller));
     // This one began before the revocation; what it says does not matter.
     world.find("t");
-    assert!(world.store.act.lock().unwrap().is_none(), "the interruption happened");
+    assert!(world.store.is_done(), "the interruption happened");
     assert!(world.find("t").is_none());
 }
 
@@ -401,7 +363,7 @@ fn a_cubbyhole_that_begins_while_its_token_ends_is_found() {
     // When the second token is read, the revocation has found that the first has no cubbyhole.
     world.interrupt(|world| world.interrupt(move |world| world.keep(&owner, "a").unwrap()));
     world.revoke(&parent);
-    assert!(world.store.act.lock().unwrap().is_none(), "the interruption happened");
+    assert!(world.store.is_done(), "the interruption happened");
     assert_eq!(world.kept(), 2, "the secret, and that it is to be deleted");
     world.purge();
     assert_eq!(world.kept(), 0);

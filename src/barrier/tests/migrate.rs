@@ -1,6 +1,7 @@
 //! Scopes under a customer's key: who opens them, and how their records get from one key to another.
 
 use super::*;
+use crate::storage::interrupted::Interrupted;
 
 fn customer(number: u8, version: u32) -> Wrapper {
     let id = KeyVersion { name: "tenant".to_owned(), version };
@@ -125,6 +126,25 @@ fn a_record_that_was_written_meanwhile_is_not_overwritten() {
 }
 
 /// Invariant 4, below the API: what was open is not any more, and nothing new is made under the key.
+/// A reader that sleeps from the reading of a record to its decryption misses a whole migration.
+#[test]
+fn a_read_that_a_migration_overtakes_begins_again() {
+    let store = Arc::new(Interrupted::new("scope/"));
+    let barrier = Sealed::new(store.clone()).initialise(&root(), Vec::new()).unwrap();
+    let scope = create_scope(&barrier, ONE);
+    put(&scope, "a", "text").unwrap();
+    for to in [under(&customer(7, 1)), Protector::Platform] {
+        let moved = scope.clone();
+        store.interrupt(move || move_all(&moved, &to));
+        assert_eq!(get(&scope, "a").unwrap().unwrap(), "text");
+    }
+    // A record whose term is gone for good is damaged, however often it is read.
+    let old = store.get(format!("scope/{ONE}/a").as_bytes()).unwrap().value.unwrap();
+    move_all(&scope, &Protector::Platform);
+    store.commit(Batch::new().put(format!("scope/{ONE}/a"), old)).unwrap();
+    assert!(matches!(get(&scope, "a"), Err(Error::Damaged { .. })));
+}
+
 #[test]
 fn a_lock_wipes_what_was_open() {
     let (_, _, scope) = sample();

@@ -30,6 +30,8 @@ pub(super) fn of(
         user_lockout_disabled: lockout_disabled()?,
         user_lockout: lockouts(config),
         cluster_name: config.cluster_name().unwrap_or_default().to_owned(),
+        metrics_open: listeners.iter().any(|listener| listener.metrics_open),
+        metrics_retention: config.prometheus_retention().unwrap_or(usual.metrics_retention),
         configuration: config.sanitized(listeners, storage),
         ..usual
     })

@@ -222,7 +222,7 @@ fn describe_mount(object: &mut Object, mount: &Mount) {
 fn describe_reply(response: &mut Object, event: &Event<'_>, mask: &Mask, reply: &Reply) {
     let clear = event.mount.as_ref().map_or(&[][..], |mount| &mount.entry.tune.audit_non_hmac_response_keys);
     let data = match &reply.data {
-        Data::Nothing | Data::Null => None,
+        Data::Nothing | Data::Null | Data::Text { .. } => None,
         Data::Json(Json(text)) | Data::Whole(Json(text)) => mask.json(text, clear, event.request.op.is_of_folders()),
     };
     if let Some(Json(data)) = data {

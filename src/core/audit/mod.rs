@@ -10,7 +10,8 @@ use crate::api::json::Json;
 use crate::api::route::Row;
 use crate::api::{Error, Op, Reply};
 use crate::barrier::View;
-use crate::clock::Clock;
+use crate::clock::{Clock, Stopwatch};
+use crate::metrics::{Class, Meter};
 
 mod device;
 mod entry;
@@ -35,6 +36,14 @@ pub struct Audit {
     setting: RwLock<Arc<Setting>>,
     /// Held while the setting changes.
     changing: Mutex<()>,
+    pub(super) meters: Arc<Meters>,
+}
+
+/// How long it took to write the entries of requests and of answers, and how often no device could.
+#[derive(Default)]
+pub(super) struct Meters {
+    pub(super) requests: Meter,
+    pub(super) responses: Meter,
 }
 
 #[derive(Clone, Default)]
@@ -67,6 +76,7 @@ impl Audit {
         if is_exempt(event.row, event.request.help) {
             return Ok(Trail(None));
         }
+        let began = Stopwatch::start();
         let setting = self.setting();
         let common: Vec<_> =
             setting.devices.iter().map(|device| Common::of(&event, &device.mask, &setting.headers)).collect();
@@ -74,10 +84,10 @@ impl Audit {
             let Json(entry) = common.request(&event);
             device.write(&entry, Room::Kept)
         });
-        if written.count() == 0 {
+        if !noted(&self.meters.requests, written.count() > 0, began) {
             return Err(unwritten());
         }
-        Ok(Trail(Some(Begun { event, setting, common })))
+        Ok(Trail(Some(Begun { event, setting, common, meters: self.meters.clone() })))
     }
 
     /// Whether the entry of a request for this row may have to wait for somebody.
@@ -163,6 +173,12 @@ impl Audit {
         !self.on.load(Ordering::Acquire) || self.setting().devices.iter().any(|device| device.writer.is_able())
     }
 
+    /// The devices, and whether each can write.
+    pub(super) fn states(&self) -> Vec<(String, bool)> {
+        let setting = self.setting();
+        setting.devices.iter().map(|device| (device.entry.path.clone(), device.writer.is_able())).collect()
+    }
+
     /// Looks after devices that failed.
     pub(super) fn tick(&self) {
         if self.on.load(Ordering::Acquire) {
@@ -211,13 +227,15 @@ struct Begun<'r> {
     setting: Arc<Setting>,
     /// In the order of the devices.
     common: Vec<Common>,
+    meters: Arc<Meters>,
 }
 
 impl Trail<'_> {
     /// Ends the trail with what became of the request, which is what may be answered.
     pub(super) fn end(self, outcome: Result<Reply, Error>, clock: &Clock) -> Result<Reply, Error> {
         let Some(begun) = self.0 else { return outcome };
-        if begun.write(&outcome, clock) { outcome } else { Err(unwritten()) }
+        let began = Stopwatch::start();
+        if noted(&begun.meters.responses, begun.write(&outcome, clock), began) { outcome } else { Err(unwritten()) }
     }
 }
 
@@ -236,6 +254,12 @@ impl Begun<'_> {
         let Json(entry) = entry::short_response(event, outcome.is_err(), now);
         devices.iter().filter(|device| device.write(&entry, Room::Used)).count() > 0
     }
+}
+
+/// Notes whether entries were written, which is returned.
+fn noted(meter: &Meter, written: bool, began: Stopwatch) -> bool {
+    meter.note(if written { Class::Done } else { Class::Failed }, began.elapsed());
+    written
 }
 
 /// What is answered while the barrier is sealed is no secret, and whoever watches over the server asks for it all the time.

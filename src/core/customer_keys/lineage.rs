@@ -114,6 +114,7 @@ impl Active {
             details: Deleted { mounts: 0, records: 0 },
             time: now,
         };
+        self.customer_keys.events.deletions.add(1);
         let receipt = receipts::sign(view, &statement)?;
         tracing::warn!(key = name, ?versions, "a customer key was deleted");
         Ok((versions, receipt))

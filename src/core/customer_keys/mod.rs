@@ -34,6 +34,7 @@ use crate::clock::Timestamp;
 use crate::crypto::customer_key::CustomerKey;
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
+use crate::metrics::Counter;
 
 mod alarm;
 pub mod approvals;
@@ -54,6 +55,20 @@ pub struct CustomerKeys {
     /// Held while a key changes. When time ends a drill next; unknown after any other change.
     changing: Mutex<Option<Timestamp>>,
     alarm: Mutex<Alarm>,
+    pub(super) events: Events,
+}
+
+/// What was done with keys since the barrier was opened.
+#[derive(Default)]
+pub(super) struct Events {
+    pub(super) uploads: Counter,
+    pub(super) proofs: Counter,
+    /// A key was taken to wrap or to open data keys of a mount.
+    pub(super) uses: Counter,
+    pub(super) revocations: Counter,
+    pub(super) drills: Counter,
+    pub(super) restorations: Counter,
+    pub(super) deletions: Counter,
 }
 
 /// What a backup is to be shown with.
@@ -143,6 +158,7 @@ impl CustomerKeys {
     /// As `at_hand`, ready to wrap terms.
     pub fn wrapper(&self, view: &View<'_>, id: &KeyVersion) -> Result<Option<Wrapper>, Error> {
         let Some(key) = self.at_hand(view, id)? else { return Ok(None) };
+        self.events.uses.add(1);
         Ok(Some(Wrapper::new(id.clone(), key.expose())))
     }
 
@@ -220,6 +236,7 @@ impl CustomerKeys {
             Ok(())
         })?;
         self.nonces.lock().unwrap_or_else(PoisonError::into_inner).remove(nonce);
+        self.events.proofs.add(1);
         Ok(id)
     }
 

@@ -106,6 +106,13 @@ impl KeyRecord {
         found.map(|(number, version)| (*number, version))
     }
 
+    /// When the latest version should be followed by another; never without a period.
+    pub fn rotation_time(&self) -> Option<Timestamp> {
+        let period = Duration::from_secs(self.rotation_period_s);
+        let (_, latest) = self.latest().filter(|_| !period.is_zero())?;
+        latest.created.checked_add(period).ok()
+    }
+
     /// Why the latest version should be followed by another, if it should.
     pub fn rotation_due(&self, now: Timestamp) -> Option<String> {
         let period = Duration::from_secs(self.rotation_period_s);

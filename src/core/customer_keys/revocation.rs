@@ -15,7 +15,7 @@ use super::super::mounts::Mount;
 use super::super::receipts::{self, Receipt, Statement};
 use super::lineage::paths;
 use super::record::{Drill, DrillReport, KeyRecord, MountInDrill, Storage, VersionRecord, id_of};
-use super::{CustomerKeys, edit};
+use super::{CustomerKeys, Events, edit};
 use crate::api::Error;
 use crate::barrier::View;
 use crate::clock::{Stopwatch, Timestamp};
@@ -96,6 +96,12 @@ impl Active {
             Ok(())
         })?;
         *drills_due = None;
+        let Events { revocations, drills, .. } = &self.customer_keys.events;
+        if until.is_some() {
+            drills.add(1)
+        } else {
+            revocations.add(1)
+        }
         let statement = Statement {
             what: "customer key revoked",
             cluster: &self.cluster.id,
@@ -134,6 +140,7 @@ impl Active {
         // Until its mounts are open: a revocation in between would be undone.
         let changing = self.customer_keys.change();
         let (number, version) = self.customer_keys.upload(view, name, key, storage, now)?;
+        self.customer_keys.events.uploads.add(1);
         tracing::info!(key = name, version = number, storage = storage.name(), "a customer key was uploaded");
         self.unlock(view, name, &[number])?;
         drop(changing);
@@ -167,6 +174,7 @@ impl Active {
             Ok(())
         })?;
         let opened = self.unlock(view, name, &[number])?;
+        self.customer_keys.events.restorations.add(1);
         tracing::warn!(key = name, version = number, mounts = ?opened, "a customer key is in force again");
         self.drive();
         Ok((number, opened))

@@ -16,6 +16,7 @@ use super::mounts::{Mount, MountEntry, Mounts};
 use crate::api::Error;
 use crate::barrier::{KeyVersion, Protector, Scope, View};
 use crate::clock::{Clock, Timestamp};
+use crate::metrics::Counter;
 
 pub mod record;
 pub mod status;
@@ -32,6 +33,18 @@ pub struct Protections {
     /// Requests that wait for a job.
     asking: AtomicUsize,
     clock: Clock,
+    pub(super) done: Done,
+}
+
+/// What changes of protection have come to since the barrier was opened.
+#[derive(Default)]
+pub(super) struct Done {
+    pub(super) records: Counter,
+    pub(super) bytes: Counter,
+    pub(super) completed: Counter,
+    pub(super) cancelled: Counter,
+    /// Steps that failed, and are tried again.
+    pub(super) failures: Counter,
 }
 
 /// The protection of one mount, and what only this process knows of its change.
@@ -88,7 +101,14 @@ impl Protections {
             change.commit()?;
         }
         let (by_mount, worker) = (RwLock::new(by_mount), Mutex::default());
-        Ok(Self { by_mount, worker, stopped: AtomicBool::new(false), asking: AtomicUsize::new(0), clock })
+        Ok(Self {
+            by_mount,
+            worker,
+            stopped: AtomicBool::new(false),
+            asking: AtomicUsize::new(0),
+            clock,
+            done: Done::default(),
+        })
     }
 
     /// Since when a mount is protected as it is, as far as that is known.
@@ -261,13 +281,9 @@ impl Active {
             job.record.migration = None;
         } else {
             mount.refuse_locked()?;
-            let (keeping, progress) = (migration.retiring.clone(), migration.progress);
-            let undo = Migration {
-                undoing: true,
-                keeping,
-                ..Migration::new(migration.to.clone(), settled, Mode::Reencrypt, now)
-            };
-            *migration = Migration { rate_max: migration.rate_max, progress, ..undo };
+            let undo = Migration::new(migration.to.clone(), settled, Mode::Reencrypt, now);
+            let Migration { rate_max, progress, .. } = *migration;
+            *migration = Migration { undoing: true, rate_max, progress, ..undo };
         }
         tracing::warn!(mount = mount.entry.path, "a change of protection was cancelled");
         write(view, &mount, &job.record)?;

@@ -61,9 +61,8 @@ pub struct Migration {
     /// It was cancelled: it goes back to what the mount was protected by.
     pub undoing: bool,
     pub step: Step,
-    /// Terms that will not be there in the end, and such as an earlier step wants to keep.
+    /// Terms that will not be there in the end.
     pub retiring: BTreeSet<u32>,
-    pub keeping: BTreeSet<u32>,
     pub window: Window,
     /// The most records a second.
     pub rate_max: Option<u64>,
@@ -165,7 +164,6 @@ impl Migration {
             undoing: false,
             step: Step::Begin,
             retiring: BTreeSet::new(),
-            keeping: BTreeSet::new(),
             window: Window::default(),
             rate_max: None,
             paused: false,

@@ -1,6 +1,7 @@
 //! What is true of a mount's protection at this moment, as it is told.
 
 use super::super::Active;
+use super::super::mounts::Mount;
 use super::Wanted;
 use super::record::{Ended, Guard, Migration, Mode, ProtectionRecord, Window};
 use crate::api::Error;
@@ -29,18 +30,7 @@ impl Active {
     /// What protects a mount, and how far a change is.
     pub(crate) fn protection(&self, path: &str, now: Timestamp) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
-        let job = self.protections.job(&mount);
-        let (record, trouble) = {
-            let job = self.protections.hold(&job);
-            (job.record.clone(), job.trouble.clone())
-        };
-        let locked_by = mount.scope.locked_by();
-        let state = match (&locked_by, &record.migration) {
-            (Some(_), _) => "locked",
-            (None, Some(migration)) => state_of(migration, &record.settled, now),
-            (None, None) if record.settled == Guard::Platform => "platform",
-            (None, None) => "active",
-        };
+        let Standing { state, record, trouble, locked_by } = self.standing(&mount, now);
         let moving = record.migration.as_ref().filter(|migration| migration.mode == Mode::Reencrypt);
         let records_total = match moving {
             Some(migration) => migration.progress.records_total.max(migration.progress.records_done),
@@ -52,6 +42,32 @@ impl Active {
         };
         let ProtectionRecord { migration, last, .. } = record;
         Ok(Status { state, guard, from, locked_by, migration, trouble, last, records_total, now })
+    }
+}
+
+/// The same without a look at the records.
+pub(crate) struct Standing {
+    pub(crate) state: &'static str,
+    pub(crate) record: ProtectionRecord,
+    pub(crate) trouble: Option<String>,
+    pub(crate) locked_by: Option<KeyVersion>,
+}
+
+impl Active {
+    pub(crate) fn standing(&self, mount: &Mount, now: Timestamp) -> Standing {
+        let job = self.protections.job(mount);
+        let (record, trouble) = {
+            let job = self.protections.hold(&job);
+            (job.record.clone(), job.trouble.clone())
+        };
+        let locked_by = mount.scope.locked_by();
+        let state = match (&locked_by, &record.migration) {
+            (Some(_), _) => "locked",
+            (None, Some(migration)) => state_of(migration, &record.settled, now),
+            (None, None) if record.settled == Guard::Platform => "platform",
+            (None, None) => "active",
+        };
+        Standing { state, record, trouble, locked_by }
     }
 }
 

@@ -12,7 +12,7 @@ use std::time::Duration;
 use super::super::Active;
 use super::super::mounts::Mount;
 use super::record::{Ended, Guard, Migration, Mode, Step};
-use super::{Job, Protections, held, path_of, write};
+use super::{Done, Job, Protections, held, path_of, write};
 use crate::api::Error;
 use crate::barrier::{self, Horizon, Portion, Seq};
 use crate::clock::{Stopwatch, Timestamp};
@@ -128,6 +128,7 @@ impl Active {
             if let Error::Locked { .. } = error {
                 return; // Revoked meanwhile: it goes on when the key is back.
             }
+            self.protections.done.failures.add(1);
             let trouble = error.to_string();
             if job.trouble.as_ref() != Some(&trouble) {
                 tracing::error!(
@@ -169,9 +170,11 @@ impl Active {
         let migration = job.migration()?;
         let horizon = Horizon::default();
         let view = self.platform.view(&horizon);
-        let newest = self.with_protector(&view, &migration.to, |protector| Ok(mount.scope.protect(&protector)?))?;
-        let old = mount.scope.terms().into_iter().map(|term| term.id);
-        migration.retiring = old.filter(|id| *id != newest && !migration.keeping.contains(id)).collect();
+        self.with_protector(&view, &migration.to, |protector| Ok(mount.scope.protect(&protector)?))?;
+        // Those of a change that is being undone are kept, and so is one of this change itself: a crash may have come after
+        // it was made, and records may name it.
+        let others = mount.scope.terms().into_iter().filter(|term| term.wrapped_by.as_ref() != migration.to.key());
+        migration.retiring = others.map(|term| term.id).collect();
         migration.started = Some(now);
         migration.progress.records_total = mount.scope.count()?;
         (migration.progress.records_done, migration.progress.bytes_done) = (0, 0);
@@ -205,6 +208,8 @@ impl Active {
         }
         match change.commit() {
             Ok(seq) => {
+                self.protections.done.records.add(pass.records);
+                self.protections.done.bytes.add(pass.bytes);
                 job.record = record;
                 job.pace.in_company = before.is_none_or(|before| !seq.is_right_after(before));
                 job.pace.committed = Some(seq);
@@ -256,6 +261,12 @@ impl Active {
         write(&self.platform.view(&horizon), mount, &record)?;
         self.barrier.durable(horizon.seq()).wait();
         job.record = record;
+        let Done { completed, cancelled, .. } = &self.protections.done;
+        if undoing {
+            cancelled.add(1)
+        } else {
+            completed.add(1)
+        }
         Ok(())
     }
 }

@@ -107,6 +107,35 @@ fn a_crash_while_a_change_is_undone_goes_on_undoing() {
     }
 }
 
+/// A crash may come after a change has made its term and before it has noted that, so that it begins twice.
+#[test]
+fn a_change_that_began_twice_is_undone_whole() {
+    let (store, unseal_key, server) = filmed();
+    let first = store.states();
+    let slow = json!({"protector": "customer", "customer_key": "tenant", "skip_proof": true, "rate": 1});
+    server.post("sys/mounts/secret/protection", &slow).expect(200);
+    wait_until_begun(&server);
+    drop(server);
+    for state in first..store.states() {
+        let server = TestServer::restarted(store.state(state), &unseal_key);
+        if protection(&server, "secret")["state"] == "platform" {
+            continue; // Nothing was ordered yet.
+        }
+        wait_until_begun(&server);
+        server.post("sys/mounts/secret/protection/cancel", &json!({})).expect(200);
+        server.post("sys/mounts/secret/protection", &json!({"protector": "platform"})).expect(200);
+        wait_for(&server, "secret", "platform");
+        server.delete("sys/customer-keys/tenant").expect(200);
+        (0..SECRETS).for_each(|number| assert_eq!(round_of(&server, number), 0));
+    }
+}
+
+fn wait_until_begun(server: &TestServer) {
+    while protection(server, "secret")["started"].is_null() {
+        std::thread::yield_now();
+    }
+}
+
 /// Invariant 3: without the customer's key, the platform's root key and the whole store read nothing of the mount.
 #[test]
 fn the_platform_alone_reads_nothing_of_a_mount_under_a_key_that_it_does_not_keep() {

@@ -4,11 +4,11 @@ use super::*;
 use crate::access::tokens::record::{child_path, expiry_path};
 
 impl World {
-    fn view<R>(&self, act: impl FnOnce(&View<'_>) -> R) -> R {
+    pub(super) fn view<R>(&self, act: impl FnOnce(&View<'_>) -> R) -> R {
         act(&self.platform.view(&Horizon::default()))
     }
 
-    fn expire(&self) {
+    pub(super) fn expire(&self) {
         self.view(|view| self.tokens.expire(view, self.clock.now())).unwrap();
     }
 

@@ -36,6 +36,26 @@ impl World {
     }
 }
 
+/// The last use is counted before the request, and the token deleted after it: a crash may come in between.
+#[test]
+fn a_token_that_a_crash_left_dead_is_in_nobodys_way() {
+    let world = World::new();
+    let spent = world.limited("spent", 1);
+    world.view(|view| world.tokens.charge(view, spent)).unwrap();
+    let world = world.reopened();
+    assert_eq!(world.alive("spent"), "");
+    world.create("spent", None, 0).unwrap();
+    assert_eq!(world.alive("spent"), "spent");
+
+    let maker = world.create("maker", None, 0).unwrap();
+    world.create("made", Some(&maker), 0).unwrap();
+    world.view(|view| world.tokens.condemn(view, &maker)).unwrap();
+    let world = world.reopened();
+    world.create("made", None, 0).unwrap();
+    world.expire();
+    assert_eq!(world.alive("maker made"), "made");
+}
+
 #[test]
 fn uses_are_counted_down() {
     let world = World::new();
