@@ -63,6 +63,7 @@ pub(super) fn on_hangup(reload: Reload, supervisor: Supervisor) -> Result<impl F
             let reload = Arc::clone(&reload);
             // A file that is being written to may keep it waiting.
             let _ = tokio::task::spawn_blocking(move || reload.all()).await;
+            print_line("==> Vault reload complete");
             supervisor.ready();
         }
     })
