@@ -9,6 +9,7 @@ use clap::{Parser, Subcommand};
 
 mod client;
 mod dev;
+mod dev_tls;
 mod files;
 mod key;
 mod output;
@@ -49,7 +50,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Err(error) => return Err(one_line(&error).into()),
     };
     match args.command {
-        Command::Server(args) => Ok(server::run(args)?),
+        Command::Server(args) => Ok(server::run(&args)?),
         Command::Key(command) => key::run(command),
         Command::Transit(command) => transit::run(command),
         Command::Version => {
