@@ -63,7 +63,7 @@ func set(t *testing.T, client *api.Client, path string, body map[string]any) {
 	must(t, err)
 }
 
-func TestJwtLogin(t *testing.T) {
+func TestLoginJwt(t *testing.T) {
 	by := newIssuer(t)
 	client, mount := enable(t, "jwt")
 	set(t, client, "auth/"+mount+"/config", map[string]any{"jwt_validation_pubkeys": []string{by.public()}})
@@ -80,7 +80,7 @@ func TestJwtLogin(t *testing.T) {
 	refused(t, err, 400, "error verifying token signature")
 }
 
-func TestKubernetesLogin(t *testing.T) {
+func TestLoginKubernetes(t *testing.T) {
 	account := map[string]any{"namespace": "prod", "serviceaccount": map[string]string{"name": "app", "uid": "u"}}
 	token := newIssuer(t).token(map[string]any{"kubernetes.io": account})
 	cluster := httptest.NewServer(http.HandlerFunc(func(out http.ResponseWriter, in *http.Request) {

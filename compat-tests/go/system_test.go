@@ -7,7 +7,7 @@ import (
 	"github.com/hashicorp/vault/api"
 )
 
-func TestHealthSealStatusLeader(t *testing.T) {
+func TestSystemHealthSealStatusLeader(t *testing.T) {
 	client := root(t)
 	health, err := client.Sys().Health()
 	must(t, err)
@@ -19,7 +19,7 @@ func TestHealthSealStatusLeader(t *testing.T) {
 	must(t, err)
 }
 
-func TestMountIsListedTunedAndDisabled(t *testing.T) {
+func TestSystemMountIsListedTunedAndDisabled(t *testing.T) {
 	client, path := root(t), "go-"+unique()
 	must(t, client.Sys().Mount(path, &api.MountInput{Type: "transit", Description: "of a test"}))
 	mounts, err := client.Sys().ListMounts()
@@ -56,7 +56,7 @@ func TestTokenLives(t *testing.T) {
 	refused(t, err, 403, "permission denied")
 }
 
-func TestStrangersAreRefused(t *testing.T) {
+func TestErrorsStrangersAreRefused(t *testing.T) {
 	in := newTransit(t)
 	_, err := connect(t, "hvs.unknown").Logical().List(in.mount + "/keys")
 	refused(t, err, 403, "permission denied")
@@ -64,7 +64,7 @@ func TestStrangersAreRefused(t *testing.T) {
 	refused(t, err, 403, "permission denied")
 }
 
-func TestUnknownMount(t *testing.T) {
+func TestErrorsUnknownMount(t *testing.T) {
 	_, err := root(t).Logical().Write("nowhere/keys/k", nil)
 	refused(t, err, 404, "no handler for route")
 }

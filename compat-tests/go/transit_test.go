@@ -10,7 +10,7 @@ import (
 
 var types = []string{"aes128-gcm96", "aes256-gcm96", "chacha20-poly1305", "xchacha20-poly1305"}
 
-func TestEveryTypeEncryptsAndDecrypts(t *testing.T) {
+func TestTransitEveryTypeEncryptsAndDecrypts(t *testing.T) {
 	for _, kind := range types {
 		t.Run(kind, func(t *testing.T) {
 			in := newTransit(t)
@@ -23,7 +23,7 @@ func TestEveryTypeEncryptsAndDecrypts(t *testing.T) {
 	}
 }
 
-func TestKeyIsReadListedConfiguredRotated(t *testing.T) {
+func TestTransitKeyIsReadListedConfiguredRotated(t *testing.T) {
 	in := newTransit(t)
 	key := in.newKey(nil)
 	in.write("keys/"+key+"/rotate", nil)
@@ -47,7 +47,7 @@ func TestKeyIsReadListedConfiguredRotated(t *testing.T) {
 	equal(t, secret == nil, true)
 }
 
-func TestBatch(t *testing.T) {
+func TestTransitBatch(t *testing.T) {
 	in := newTransit(t)
 	key := in.newKey(nil)
 	var batch []map[string]any
@@ -66,7 +66,7 @@ func TestBatch(t *testing.T) {
 	}
 }
 
-func TestDerivedKeyNeedsItsContext(t *testing.T) {
+func TestTransitDerivedKeyNeedsItsContext(t *testing.T) {
 	in := newTransit(t)
 	key := in.newKey(map[string]any{"derived": true})
 	sealed := in.write("encrypt/"+key, map[string]any{"plaintext": b64("hello"), "context": b64("alice")})
@@ -76,7 +76,7 @@ func TestDerivedKeyNeedsItsContext(t *testing.T) {
 	in.refuse(400, "message authentication failed", "decrypt/"+key, wrong)
 }
 
-func TestConvergentKeyRepeatsItself(t *testing.T) {
+func TestTransitConvergentKeyRepeatsItself(t *testing.T) {
 	in := newTransit(t)
 	key := in.newKey(map[string]any{"derived": true, "convergent_encryption": true})
 	encrypt := func(text string) string {
@@ -87,7 +87,7 @@ func TestConvergentKeyRepeatsItself(t *testing.T) {
 	equal(t, encrypt("one") == encrypt("two"), false)
 }
 
-func TestAssociatedData(t *testing.T) {
+func TestTransitAssociatedData(t *testing.T) {
 	in := newTransit(t)
 	key := in.newKey(nil)
 	body := map[string]any{"plaintext": b64("hello"), "associated_data": b64("row 7")}
@@ -97,7 +97,7 @@ func TestAssociatedData(t *testing.T) {
 	in.refuse(400, "message authentication failed", "decrypt/"+key, body)
 }
 
-func TestRewrap(t *testing.T) {
+func TestTransitRewrap(t *testing.T) {
 	in := newTransit(t)
 	key := in.newKey(nil)
 	old := in.write("encrypt/"+key, map[string]any{"plaintext": b64("hello")})["ciphertext"]
@@ -107,7 +107,7 @@ func TestRewrap(t *testing.T) {
 	equal(t, in.write("decrypt/"+key, body)["plaintext"].(string), b64("hello"))
 }
 
-func TestDataKeys(t *testing.T) {
+func TestTransitDataKeys(t *testing.T) {
 	in := newTransit(t)
 	key := in.newKey(nil)
 	made := in.write("datakey/plaintext/"+key, map[string]any{"bits": 512})
@@ -120,7 +120,7 @@ func TestDataKeys(t *testing.T) {
 	equal(t, shown, false)
 }
 
-func TestRandomAndHash(t *testing.T) {
+func TestTransitRandomAndHash(t *testing.T) {
 	in := newTransit(t)
 	equal(t, len(in.write("random/24", map[string]any{"format": "hex"})["random_bytes"].(string)), 48)
 	sum := in.write("hash/sha2-256", map[string]any{"input": b64("abc")})["sum"].(string)

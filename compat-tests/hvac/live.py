@@ -1,5 +1,6 @@
 """Runs the tests beside it; gives each class a client of the suite's server and a transit mount of its own."""
 import base64
+import importlib.metadata
 import os
 import secrets
 import sys
@@ -7,6 +8,8 @@ import unittest
 
 import hvac
 from hvac.constants.transit import ALLOWED_KEY_TYPES
+
+from report import Report
 
 
 def connect(token=None):
@@ -17,13 +20,20 @@ def b64(data):
     return base64.b64encode(data).decode()
 
 
-class TransitTest(unittest.TestCase):
+class MountTest(unittest.TestCase):
+    """A mount of its own for each class."""
+    engine, options = None, None
+
     @classmethod
     def setUpClass(cls):
         cls.client = connect()
         cls.mount = f"hvac-{secrets.token_hex(4)}"
-        cls.client.sys.enable_secrets_engine("transit", path=cls.mount)
+        cls.client.sys.enable_secrets_engine(cls.engine, path=cls.mount, options=cls.options)
         cls.addClassCleanup(cls.client.sys.disable_secrets_engine, cls.mount)
+
+
+class TransitTest(MountTest):
+    engine = "transit"
 
     def transit(self, call, *args, **kwargs):
         """Call a method of hvac's transit client on this class's mount; return the data of the answer."""
@@ -40,11 +50,10 @@ class TransitTest(unittest.TestCase):
 
 
 def main():
-    tests = unittest.defaultTestLoader.discover(os.path.dirname(os.path.abspath(__file__)))
-    result = unittest.TextTestRunner(stream=sys.stdout, verbosity=2).run(tests)
-    failed, skipped = len(result.failures) + len(result.errors), len(result.skipped)
-    print(f"{max(0, result.testsRun - failed - skipped)} passed, {failed} failed, {skipped} skipped")
-    return 1 if failed or not result.testsRun else 0
+    print(f"client hvac {importlib.metadata.version('hvac')}", flush=True)
+    report = Report()
+    unittest.defaultTestLoader.discover(os.path.dirname(os.path.abspath(__file__))).run(report)
+    return 0 if report.wasSuccessful() and report.testsRun else 1
 
 
 if __name__ == "__main__":

@@ -1,7 +1,7 @@
-"""The server's state, its mounts and a token's life, as Python programs see them through hvac."""
+"""The server's state and its mounts, as Python programs see them through hvac."""
 import hvac
 
-from live import TransitTest, connect
+from live import TransitTest
 
 
 class State(TransitTest):
@@ -36,36 +36,32 @@ class State(TransitTest):
         with self.assertRaisesRegex(hvac.exceptions.InvalidRequest, "path is already in use"):
             self.client.sys.enable_secrets_engine("transit", path=self.mount)
 
+    def test_a_mount_is_moved(self):
+        path = self.mount + "-old"
+        self.client.sys.enable_secrets_engine("kv", path=path, options={"version": "1"})
+        self.client.secrets.kv.v1.create_or_update_secret("a", {"a": 1}, mount_point=path)
+        self.client.sys.move_backend(path, self.mount + "-new")
+        read = self.client.secrets.kv.v1.read_secret("a", mount_point=self.mount + "-new")
+        self.assertEqual(read["data"], {"a": 1})
 
-class Token(TransitTest):
-    def child(self):
-        created = self.client.auth.token.create(ttl="1h", display_name="child", meta={"team": "a"})
-        return connect(created["auth"]["client_token"]), created["auth"]
+    def test_login_methods(self):
+        path = self.mount + "-people"
+        self.client.sys.enable_auth_method("userpass", path=path, description="of a test")
+        self.client.sys.tune_auth_method(path, max_lease_ttl=3600)
+        self.assertEqual(self.client.sys.read_auth_method_tuning(path)["data"]["max_lease_ttl"], 3600)
+        self.assertEqual(self.client.sys.list_auth_methods()["data"][f"{path}/"]["description"], "of a test")
+        self.client.sys.disable_auth_method(path)
+        self.assertNotIn(f"{path}/", self.client.sys.list_auth_methods()["data"])
 
-    def test_create_answers_with_the_whole_auth(self):
-        _, auth = self.child()
-        self.assertEqual((auth["lease_duration"], auth["renewable"], auth["token_type"]), (3600, True, "service"))
-        self.assertEqual(auth["policies"], ["root"])
-        self.assertTrue(auth["accessor"] and auth["client_token"].startswith("hvs."))
+    def test_audit_devices(self):
+        path = self.mount + "-audit"
+        self.client.sys.enable_audit_device("file", path=path, options={"file_path": "discard"})
+        self.assertEqual(self.client.sys.list_enabled_audit_devices()["data"][f"{path}/"]["type"], "file")
+        hashed = self.client.sys.calculate_hash(path, "hello")["data"]["hash"]
+        self.assertTrue(hashed.startswith("hmac-sha256:"))
+        self.client.sys.disable_audit_device(path)
 
-    def test_lookup_self(self):
-        client, auth = self.child()
-        found = client.auth.token.lookup_self()["data"]
-        self.assertEqual((found["id"], found["accessor"]), (auth["client_token"], auth["accessor"]))
-        self.assertEqual((found["display_name"], found["meta"]), ("token-child", {"team": "a"}))
-        self.assertTrue(0 < found["ttl"] <= 3600)
-        self.assertEqual(found["creation_ttl"], 3600)
-
-    def test_renew_self(self):
-        client, _ = self.child()
-        self.assertEqual(client.auth.token.renew_self(increment="30m")["auth"]["lease_duration"], 1800)
-
-    def test_revoke_self(self):
-        client, _ = self.child()
-        self.assertTrue(client.is_authenticated())
-        client.auth.token.revoke_self()
-        self.assertFalse(client.is_authenticated())
-
-    def test_the_root_token_never_ends(self):
-        found = self.client.auth.token.lookup_self()["data"]
-        self.assertEqual((found["ttl"], found["expire_time"], found["policies"]), (0, None, ["root"]))
+    def test_it_is_initialised(self):
+        self.assertTrue(self.client.sys.is_initialized())
+        with self.assertRaisesRegex(hvac.exceptions.InvalidRequest, "already initialized"):
+            self.client.sys.initialize()

@@ -1,8 +1,8 @@
 //! Runs the suites beside it against the release binary, a fresh server for each; knows no client and no scenario.
 //!
 //! A suite is a folder with an executable `run`. It gets `VAULT_ADDR`, `VAULT_TOKEN`, `COFFER`, the binary, and
-//! `COMPAT_WORK`, a folder under `target` for what it builds, and ends with a line like ours: `N passed, N failed,
-//! N skipped`. `conformance` alone is run by other rules: its `expected.txt` says what must pass.
+//! `COMPAT_WORK`, a folder under `target` for what it builds, and says what it did as `report.rs` reads it. `conformance`
+//! alone is run by other rules: its `expected.txt` says what must pass.
 #![allow(clippy::print_stdout, reason = "what it prints is its product")]
 
 use std::error::Error;
@@ -13,13 +13,23 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use count::Count;
+use report::Report;
 use server::Server;
 
 mod conformance;
 mod count;
+mod readme;
+mod report;
 mod server;
 
 const USAGE: &str = "usage: compat [conformance | clients | NAME]...   (without arguments: everything)";
+
+/// What came of a suite.
+struct Run {
+    suite: String,
+    report: Report,
+    took: Duration,
+}
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
@@ -32,23 +42,35 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         let client = suite != "conformance" && asked.iter().any(|name| name == "clients");
         asked.is_empty() || client || asked.contains(suite)
     };
-    let mut table = Vec::new();
-    for suite in known.iter().filter(|suite| wanted(suite)) {
+    let mut runs = Vec::new();
+    for suite in known.into_iter().filter(wanted) {
         println!("\n-- {suite}");
-        let failed = |error| {
-            println!("FAIL {suite}: {error}");
-            (Count { failed: 1, ..Count::default() }, Duration::ZERO)
-        };
-        table.push((suite, run(suite).unwrap_or_else(failed)));
+        runs.push(run(suite));
     }
+    let all_clients = asked.is_empty() || asked.iter().any(|name| name == "clients");
+    let total = summarize(runs, all_clients)?;
+    println!("\n{total}");
+    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+}
+
+/// Prints what each suite and each client did, and holds the README to it.
+fn summarize(runs: Vec<Run>, all_clients: bool) -> Result<Count, Box<dyn Error>> {
     println!("\n{:<14}{:>8}{:>8}{:>8}{:>9}", "suite", "passed", "failed", "skipped", "seconds");
-    for (suite, (count, took)) in &table {
+    for Run { suite, report: Report { count, .. }, took } in &runs {
         let Count { passed, failed, skipped } = count;
         println!("{suite:<14}{passed:>8}{failed:>8}{skipped:>8}{:>9.1}", took.as_secs_f64());
     }
-    let total: Count = table.iter().map(|(_, (count, _))| *count).sum();
-    println!("\n{total}");
-    Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
+    let mut total: Count = runs.iter().map(|run| run.report.count).sum();
+    let clients: Vec<_> = runs.into_iter().flat_map(|run| run.report.clients).collect();
+    if !clients.is_empty() {
+        let table = report::table(&clients);
+        println!("\n{table}");
+        // Of suites that lacked a tool, or failed, there is nothing to hold it to.
+        if all_clients && total.failed == 0 && total.skipped == 0 {
+            total += readme::check(&home().with_file_name("README.md"), "clients", &table)?;
+        }
+    }
+    Ok(total)
 }
 
 /// The names of all suites, `conformance` first.
@@ -65,42 +87,47 @@ fn suites() -> Result<Vec<String>, Box<dyn Error>> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "how long a suite takes is shown to people")]
-fn run(suite: &str) -> Result<(Count, Duration), Box<dyn Error>> {
+fn run(suite: String) -> Run {
     let start = Instant::now();
+    let report = try_run(&suite).unwrap_or_else(|error| {
+        println!("FAIL {suite}: {error}");
+        Report { count: Count { failed: 1, ..Count::default() }, ..Report::default() }
+    });
+    Run { suite, report, took: start.elapsed() }
+}
+
+fn try_run(suite: &str) -> Result<Report, Box<dyn Error>> {
     let work = work(suite)?;
     let mut server = Server::start(&work.join("server.log"))?;
-    let mut count = if suite == "conformance" {
-        conformance::run(&home().join(suite), &server, &work)?
+    let mut report = if suite == "conformance" {
+        Report { count: conformance::run(&home().join(suite), &server, &work)?, ..Report::default() }
     } else {
         run_script(&home().join(suite), &server, &work)?
     };
     if let Some(complaint) = server.complaint()? {
         println!("FAIL {suite}: {complaint}");
-        count.failed += 1;
+        report.count.failed += 1;
     }
-    Ok((count, start.elapsed()))
+    Ok(report)
 }
 
-/// Runs a suite's `run`, showing what it says, and takes the count from its last line.
-fn run_script(folder: &Path, server: &Server, work: &Path) -> Result<Count, Box<dyn Error>> {
+/// Runs a suite's `run`, showing what it says.
+fn run_script(folder: &Path, server: &Server, work: &Path) -> Result<Report, Box<dyn Error>> {
     let mut command = Command::new(folder.join("run"));
     server.introduce(&mut command).env("COMPAT_WORK", work).env("COFFER", server::binary()?);
     let mut child = command.stdout(Stdio::piped()).spawn()?;
-    let mut count: Option<Count> = None;
+    let mut report = Report::default();
     for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {
         let line = line?;
-        match line.parse() {
-            Ok(found) => count = Some(found),
-            Err(()) => println!("{line}"),
-        }
+        report.take(&line);
+        println!("{line}");
     }
     let status = child.wait()?;
-    let mut count = count.unwrap_or_default();
-    if count.failed == 0 && (!status.success() || count == Count::default()) {
-        println!("FAIL {}: {status} after {count}", folder.display());
-        count.failed += 1;
+    if report.count.failed == 0 && (!status.success() || report.count == Count::default()) {
+        println!("FAIL {}: {status} after {}", folder.display(), report.count);
+        report.count.failed += 1;
     }
-    Ok(count)
+    Ok(report)
 }
 
 fn home() -> PathBuf {
