@@ -58,6 +58,7 @@ fn a_malformed_header_of_a_proxy_ends_its_own_connection_only() {
     let scratch = Scratch::new();
     let (server, _) = start(&scratch, &["proxy_protocol_behavior = \"use_always\""]);
     let mut witness = server.connect(1);
+    assert_eq!(witness.send(&request("GET", "sys/health")).unwrap().status, 200);
     let signature = b"\r\n\r\n\0\r\nQUIT\n".as_slice();
     let mut malformed: Vec<Vec<u8>> = [
         b"PROXY TCP4 1 2 3 4\r\n".as_slice(),
