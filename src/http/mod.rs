@@ -19,10 +19,12 @@ use crate::crypto::random::Random;
 use crate::crypto::wiped::Wiped;
 use crate::entropy::Entropy;
 use body::{Budget, Inbound};
+use cors::Verdict;
 pub use payload::Payload;
 use request::{Head, Refusal};
 
 mod body;
+mod cors;
 mod path;
 mod payload;
 mod request;
@@ -74,8 +76,33 @@ impl Wire {
 
     /// Answers one request, whatever it is.
     pub async fn respond(&self, request: hyper::Request<Incoming>, remote: IpAddr) -> Response<Payload> {
-        let without_body = request.method() == Method::HEAD;
         let id = new_id();
+        let refusal = match cors::judge(&self.core.cors, request.method(), request.headers()) {
+            Verdict::Run => return self.respond_to_any(request, id, remote).await,
+            Verdict::RunFor(origin) => {
+                let mut response = self.respond_to_any(request, id, remote).await;
+                cors::allow(&mut response, origin);
+                return response;
+            }
+            Verdict::Answered(response) => return response,
+            Verdict::Refused(refusal) => refusal,
+        };
+        self.refuse(refusal, id)
+    }
+
+    fn refuse(&self, refusal: Refusal, id: RequestId) -> Response<Payload> {
+        let response = response::refuse(refusal, id);
+        self.core.meters.note_refused(response.status().as_u16());
+        response
+    }
+
+    async fn respond_to_any(
+        &self,
+        request: hyper::Request<Incoming>,
+        id: RequestId,
+        remote: IpAddr,
+    ) -> Response<Payload> {
+        let without_body = request.method() == Method::HEAD;
         let mut count = None;
         let mut response = match self.answer(request, id, remote, &mut count).await {
             Ok((answer, took)) => {
@@ -84,11 +111,7 @@ impl Wire {
                 self.core.meters.note(row, response.status().as_u16(), took);
                 response
             }
-            Err(refusal) => {
-                let response = response::refuse(refusal, id);
-                self.core.meters.note_refused(response.status().as_u16());
-                response
-            }
+            Err(refusal) => self.refuse(refusal, id),
         };
         if let Some(count) = count {
             response::tell_count(&mut response, count);

@@ -234,8 +234,8 @@ impl Trail<'_> {
     /// Ends the trail with what became of the request, which is what may be answered.
     pub(super) fn end(self, outcome: Result<Reply, Error>, clock: &Clock) -> Result<Reply, Error> {
         let Some(begun) = self.0 else { return outcome };
-        let began = Stopwatch::start();
-        if noted(&begun.meters.responses, begun.write(&outcome, clock), began) { outcome } else { Err(unwritten()) }
+        let watch = Stopwatch::start();
+        if noted(&begun.meters.responses, begun.write(&outcome, clock), watch) { outcome } else { Err(unwritten()) }
     }
 }
 
