@@ -81,6 +81,7 @@ const ROUTES: &[Route<Core>] = &[
     write::<audit::EnableDevice>      ("audit/{path..}").sudo().slow(),
     delete::<audit::DisableDevice>    ("audit/{path..}").sudo(),
     write::<audit::HashValue>         ("audit-hash/{path..}").echoed(),
+    read::<audit::ReadChain>          ("audit-chain/{path..}").sudo().slow(),
     read::<audit::ListHeaders>        ("config/auditing/request-headers").sudo().echoed(),
     read::<audit::ReadHeader>         ("config/auditing/request-headers/{header}").sudo().echoed(),
     write::<audit::WriteHeader>       ("config/auditing/request-headers/{header}").sudo(),

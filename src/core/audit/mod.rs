@@ -13,13 +13,16 @@ use crate::barrier::View;
 use crate::clock::{Clock, Stopwatch};
 use crate::metrics::{Class, Meter};
 
+pub mod chain;
 mod device;
 mod entry;
 mod headers;
 mod mask;
 mod output;
+pub mod verify;
 mod writer;
 
+use chain::Head;
 use device::Device;
 pub use device::DeviceEntry;
 use entry::Common;
@@ -166,6 +169,14 @@ impl Audit {
     pub(crate) fn hash(&self, path: &str, value: &str) -> Option<String> {
         let setting = self.setting();
         setting.devices.iter().find(|device| device.entry.path == path).map(|device| device.mask.hash(value))
+    }
+
+    /// Where the chain of a device stands, and the key with which its lines are signed. `None`: there is no such device. The
+    /// inner one: it has no chain.
+    pub(crate) fn chain(&self, path: &str) -> Option<Option<(Head, [u8; 32])>> {
+        let setting = self.setting();
+        let device = setting.devices.iter().find(|device| device.entry.path == path)?;
+        Some(device.writer.head().map(|head| (head, device.entry.chain_key())))
     }
 
     /// Whether requests can be served: there is no device, or one that works.
