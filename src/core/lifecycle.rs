@@ -11,7 +11,7 @@ use super::mounts::{MountEntry, Mounts, Tune};
 use super::protection::Protections;
 use super::seal::{Cluster, SealRecord, UnsealKey};
 use super::second_factor::Waiting;
-use super::{Active, Core, new_uuid};
+use super::{Active, Core, new_uuid, versions};
 use crate::access::Tokens;
 use crate::access::lockout::Lockout;
 use crate::access::tokens::{TokenRecord, new_token};
@@ -72,6 +72,8 @@ impl Core {
         let protections = Protections::open(&view, &mounts, self.clock.clone())?;
         self.quotas.load(&view)?;
         self.audit.load(&view)?;
+        self.cors.load(&view)?;
+        versions::note(&view, self.clock.now())?;
         barrier.durable(horizon.seq()).wait();
         let active = Arc::new(Active {
             barrier,

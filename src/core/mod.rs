@@ -12,18 +12,20 @@ use uuid::Uuid;
 
 use crate::access::lockout::Lockout;
 use crate::access::quotas::Quotas;
-use crate::access::{self, Admitted, Caller, Tokens, cubbyhole, gate};
+use crate::access::{self, Caller, Tokens, cubbyhole, gate};
 use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Call, Logins, Served, Target};
+use crate::engine::{Call, Served, Target};
 use crate::storage::{Durable, Seq};
 
 pub mod audit;
 pub mod catalog;
+pub mod cors;
 pub mod customer_keys;
 mod engines;
+mod errand;
 pub mod fixed;
 mod leases;
 mod lifecycle;
@@ -38,16 +40,18 @@ pub mod seal;
 mod second_factor;
 mod tables;
 pub mod ui_headers;
+pub(crate) mod versions;
 mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
-use audit::{Audit, Event};
+use audit::Audit;
+use cors::Cors;
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
+use errand::Errand;
 pub use lifecycle::SealState;
-use logins::LoginDesk;
 use meters::Meters;
 use mounts::{Mounts, UserLockout};
 use place::Place;
@@ -65,6 +69,7 @@ pub struct Core {
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
     pub(crate) audit: Audit,
+    pub(crate) cors: Cors,
     pub(crate) working: Workings,
     tables: Arc<Tables>,
     pub(crate) meters: Meters,
@@ -192,6 +197,7 @@ impl Core {
             active: RwLock::new(None),
             quotas: Quotas::default(),
             audit: Audit::default(),
+            cors: Cors::default(),
             working: Workings::default(),
         })
     }
@@ -376,73 +382,6 @@ impl Core {
 
     fn sys_place<'p>(self: &Arc<Self>, rest: &'p str) -> Place<'p> {
         Place::Sys { served: Served { rows: self.tables.sys.clone(), engine: self.clone() }, rest }
-    }
-}
-
-/// One request to an unsealed core.
-struct Errand<'a> {
-    core: &'a Core,
-    active: &'a Arc<Active>,
-    request: &'a Request,
-    horizon: &'a Horizon,
-    now: Timestamp,
-}
-
-impl<'a> Errand<'a> {
-    /// Admits whoever sent the request, who may be nobody in particular where no token is needed.
-    fn admit(
-        &self,
-        caller: Option<&Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-    ) -> Result<Admitted, Error> {
-        let Self { active, request, horizon, .. } = *self;
-        let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
-        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let admitted = gate::admit(caller, access, &request.into(), exists);
-        admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))
-    }
-
-    /// The request as the audit trail tells it.
-    fn event(
-        &self,
-        caller: Option<Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-        refusal: Option<&Error>,
-    ) -> Event<'a> {
-        let Self { active, request, horizon, now, .. } = *self;
-        let row = found.as_ref().ok().map(|target| target.row);
-        let mount = place.and_then(|place| active.mounts.at(place.mount_path()));
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let creates = refusal.is_none() && row.is_some_and(|row| row.creates) && matches!(exists(), Some(Ok(false)));
-        Event { request, row, mount, caller, creates, refusal: refusal.map(ToString::to_string), now }
-    }
-
-    /// Runs a request that was admitted to where it leads, if there is something.
-    fn run(
-        &self,
-        admitted: Admitted,
-        place: Option<Place<'_>>,
-        found: Result<Target<'_>, Error>,
-        manner: &mut Manner,
-    ) -> Result<Reply, Error> {
-        let Self { core, active, request, horizon, now } = *self;
-        let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
-        if request.help {
-            return place.help();
-        }
-        let target = found?;
-        manner.mount_type = place.mount_type();
-        place.refuse_locked()?;
-        let view = Some(place.view(active, horizon));
-        let desk = LoginDesk { active, settings: &core.settings, horizon };
-        let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
-        let call = Call { request, mount, captures, admitted, now, view, logins };
-        let reply = place.backend().run(target.route, &call)?;
-        let reply = active.lease(&active.platform.view(horizon), &core.settings, &call, reply)?;
-        active.deliver(&call, reply, *manner, horizon)
     }
 }
 

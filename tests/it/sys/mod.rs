@@ -2,10 +2,12 @@
 
 mod audit;
 mod auth;
+mod cors;
 mod explain;
 mod health;
 mod help;
 mod leases;
+mod metrics;
 mod mounts;
 mod openapi;
 mod policies;
@@ -13,5 +15,6 @@ mod quotas;
 mod remount;
 mod seal_status;
 mod secret_leases;
+mod small;
 mod ui_mounts;
 mod wrapping;
