@@ -33,6 +33,7 @@ pub mod mounts;
 mod place;
 pub mod protection;
 pub mod receipts;
+pub mod rotation;
 pub mod seal;
 mod second_factor;
 mod tables;
@@ -45,7 +46,7 @@ use audit::{Audit, Event};
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
-pub use lifecycle::SealState;
+pub use lifecycle::{Initialised, SealState};
 use logins::LoginDesk;
 use meters::Meters;
 use mounts::Mounts;
@@ -61,6 +62,7 @@ pub struct Core {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     sealed: Sealed,
+    unsealing: seal::Unsealing,
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
     pub(crate) audit: Audit,
@@ -128,6 +130,8 @@ pub(crate) struct Active {
     pub(crate) approvals: Approvals,
     pub(crate) protections: Protections,
     pub(crate) cluster: seal::Cluster,
+    rekey: seal::Rekey,
+    root_generation: seal::RootGeneration,
 }
 
 /// What a quota for roles wants to know of a login.
@@ -179,6 +183,7 @@ impl Core {
             settings,
             clock,
             sealed,
+            unsealing: seal::Unsealing::default(),
             active: RwLock::new(None),
             quotas: Quotas::default(),
             audit: Audit::default(),
@@ -206,14 +211,16 @@ impl Core {
         let horizon = Horizon::default();
         let mut manner = Manner::default();
         let _working = (thread == Thread::Worker).then(|| self.working.enter(request, self.clock.now()));
-        let outcome = match self.active() {
+        let active = self.active();
+        let outcome = match &active {
             None => self.handle_sealed(request, thread, &mut manner),
             Some(active) => {
-                let errand = Errand { core: self, active: &active, request, horizon: &horizon, now: self.clock.now() };
+                let errand = Errand { core: self, active, request, horizon: &horizon, now: self.clock.now() };
                 self.handle_active(&errand, thread, &mut manner)
             }
         };
-        Some(Answer { outcome: outcome.transpose()?, manner, durable: self.durable(horizon.seq()) })
+        let durable = active.and_then(|active| active.durable(horizon.seq()));
+        Some(Answer { outcome: outcome.transpose()?, manner, durable })
     }
 
     /// Without the barrier only the rows that say so answer.
@@ -232,7 +239,8 @@ impl Core {
             return Ok(None);
         }
         (manner.shape, manner.row) = (target.row.shape, Some(target.number));
-        let admitted = gate::admit_anyone(target.row.access)?;
+        // Nobody can be known here, whatever the row asks for otherwise.
+        let admitted = gate::admit_anyone(Access::Open)?;
         let (mount, now) = (place.mount_path(), self.clock.now());
         let call = Call { request, mount, captures: target.captures, admitted, now, view: None, logins: None };
         place.backend().run(target.route, &call).map(Some)
@@ -296,6 +304,9 @@ impl Core {
     pub fn tick(&self) {
         let Some(active) = self.active() else { return };
         self.audit.tick();
+        if let Err(error) = self.rotate_if_due(&active) {
+            tracing::error!(%error, "the key of the platform's records could not be rotated; it will be tried again");
+        }
         if let Err(error) = Mounts::purge_removed(&active) {
             tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
         }
@@ -348,13 +359,6 @@ impl Core {
             None => active.mounts.find(path).and_then(|(mount, rest)| Some(mount.backend.find(op, rest).ok()?.row)),
         };
         Ok(found)
-    }
-
-    fn durable(&self, seq: Seq) -> Option<Durable> {
-        if seq == Seq::SETTLED {
-            return None;
-        }
-        self.active().map(|active| active.barrier.durable(seq)).filter(|durable| !durable.is_done())
     }
 
     fn place_in<'p>(self: &Arc<Self>, active: &Active, path: &'p str) -> Option<Place<'p>> {
@@ -437,6 +441,10 @@ impl<'a> Errand<'a> {
 }
 
 impl Active {
+    fn durable(&self, seq: Seq) -> Option<Durable> {
+        (seq != Seq::SETTLED).then(|| self.barrier.durable(seq)).filter(|durable| !durable.is_done())
+    }
+
     fn identify(&self, request: &Request, horizon: &Horizon, now: Timestamp) -> Result<Arc<Caller>, Error> {
         gate::identify(&self.tokens, &self.platform.view(horizon), request, now)
     }

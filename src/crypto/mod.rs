@@ -27,6 +27,7 @@ pub mod random;
 pub mod record;
 pub mod rsa;
 pub mod secret;
+pub mod shamir;
 pub mod totp;
 pub mod wiped;
 
