@@ -1,7 +1,7 @@
 //! From an empty store to an unsealed server, and back to a sealed one. How the root key is come by is `seal`'s business.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
 use std::thread;
 use std::time::Duration;
 
@@ -11,22 +11,15 @@ use super::customer_keys::CustomerKeys;
 use super::customer_keys::approvals::Approvals;
 use super::mounts::{MountEntry, Mounts, Tune};
 use super::protection::Protections;
-use super::seal::{Cluster, Rekey, RootGeneration, SealRecord, Split, UnsealKey, new_root_key};
+use super::seal::{Cluster, Recovery, Rekey, RootGeneration, SealRecord, Split};
 use super::second_factor::Waiting;
 use super::{Active, Core, new_uuid};
 use crate::access::Tokens;
 use crate::access::lockout::Lockout;
 use crate::access::tokens::{TokenRecord, nanoseconds, new_token};
 use crate::api::{Error, Token};
-use crate::barrier::{self, Horizon, KeyVersion, Protector, Stored, StoredBytes, Unsealed, View};
+use crate::barrier::{Horizon, KeyVersion, Protector, Stored, StoredBytes, Unsealed, View};
 use crate::clock::Stopwatch;
-use crate::crypto::shamir::Share;
-
-/// What initialising a server makes, which is told once.
-pub struct Initialised {
-    pub shares: Vec<Share>,
-    pub root_token: Token,
-}
 
 /// How far a core is from answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -46,38 +39,6 @@ impl Core {
         })
     }
 
-    /// Makes the keys of an empty store, with one share, and leaves the barrier unsealed. Durable on return.
-    pub fn initialise(&self, unseal_key: &UnsealKey) -> Result<(), Error> {
-        let _changing = self.unsealing.change();
-        self.activate(self.make_barrier(unseal_key, Split::WHOLE)?)
-    }
-
-    /// Makes the keys of an empty store and its first root token. The barrier stays sealed. Durable on return.
-    pub fn initialise_shared(&self, split: Split) -> Result<Initialised, Error> {
-        let _changing = self.unsealing.change();
-        if self.sealed.seal_record()?.is_some() {
-            return Err(already_initialised());
-        }
-        let key = UnsealKey::generate();
-        let barrier = self.make_barrier(&key, split)?;
-        let (platform, horizon) = (barrier.platform(), Horizon::default());
-        let view = platform.view(&horizon);
-        let root_token = new_token();
-        let record = TokenRecord::root("auth/token/root", "root", self.clock.now());
-        Tokens::open(&view)?.create(&view, &root_token, record)?;
-        barrier.durable(horizon.seq()).wait();
-        Ok(Initialised { shares: key.split(split), root_token })
-    }
-
-    fn make_barrier(&self, unseal_key: &UnsealKey, split: Split) -> Result<Unsealed, Error> {
-        let root = new_root_key();
-        let record = SealRecord::new(&root, unseal_key, split)?;
-        match self.sealed.initialise(&root, record.to_bytes()) {
-            Err(barrier::Error::Conflict | barrier::Error::WrongState(_)) => Err(already_initialised()),
-            made => Ok(made?),
-        }
-    }
-
     /// Forgets everything that opens a record. Requests that have begun end first, those that come meanwhile are refused;
     /// `own` of them wait for this.
     pub fn seal(&self, own: usize) {
@@ -85,6 +46,7 @@ impl Core {
         let _changing = self.unsealing.change();
         tracing::warn!("the server is sealed");
         self.unsealing.reset();
+        self.unsealing.end_patience();
         active.stop_migrations();
         let watch = Stopwatch::start();
         while Arc::strong_count(&active) > 1 + own && watch.elapsed() < SEAL_DRAIN_MAX {
@@ -102,7 +64,7 @@ impl Core {
     }
 
     /// Reads what an active core needs, and makes on first use what is missing.
-    pub(super) fn activate(&self, barrier: Unsealed) -> Result<(), Error> {
+    pub(super) fn activate(&self, barrier: Unsealed, recovery: Option<Recovery>) -> Result<(), Error> {
         let horizon = Horizon::default();
         barrier.date_term(nanoseconds(self.clock.now()))?;
         let platform = barrier.platform();
@@ -133,7 +95,9 @@ impl Core {
             approvals: Approvals::default(),
             protections,
             cluster,
+            recovery: RwLock::new(recovery),
             rekey: Rekey::default(),
+            recovery_rekey: Rekey::default(),
             root_generation: RootGeneration::default(),
         });
         active.drive();
@@ -176,10 +140,6 @@ impl Core {
     }
 }
 
-fn already_initialised() -> Error {
-    Error::invalid("Vault is already initialized")
-}
-
 fn open_cluster(view: &View<'_>) -> Result<Cluster, Error> {
     if let Some(found) = view.get::<Cluster>(CLUSTER_PATH)? {
         return Ok(found.value);
@@ -209,6 +169,7 @@ const DRAIN_STEP: Duration = Duration::from_millis(1);
 #[cfg(test)]
 mod tests {
     use super::*;
+    use super::super::seal::UnsealKey;
     use crate::barrier::Sealed;
     use crate::clock::Clock;
     use crate::core::Settings;

@@ -46,7 +46,7 @@ use audit::{Audit, Event};
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
-pub use lifecycle::{Initialised, SealState};
+pub use lifecycle::SealState;
 use logins::LoginDesk;
 use meters::Meters;
 use mounts::Mounts;
@@ -100,6 +100,10 @@ pub struct Settings {
     /// For how long Prometheus' form of the metrics is kept where others collect it; here nothing is collected, and zero
     /// means that there is no such form.
     pub metrics_retention: Duration,
+    /// What unseals the server without people.
+    pub seals: seal::Seals,
+    /// `sys/rekey/*` and `sys/generate-root/*` take a token with `sudo`, besides the shares.
+    pub shares_need_token: bool,
 }
 
 impl Default for Settings {
@@ -114,6 +118,8 @@ impl Default for Settings {
             user_lockout_disabled: false,
             metrics_open: false,
             metrics_retention: METRICS_RETENTION,
+            seals: seal::Seals::default(),
+            shares_need_token: false,
         }
     }
 }
@@ -130,7 +136,10 @@ pub(crate) struct Active {
     pub(crate) approvals: Approvals,
     pub(crate) protections: Protections,
     pub(crate) cluster: seal::Cluster,
+    /// Who may do what otherwise takes the unseal key; nobody, where people hold that.
+    recovery: RwLock<Option<seal::Recovery>>,
     rekey: seal::Rekey,
+    recovery_rekey: seal::Rekey,
     root_generation: seal::RootGeneration,
 }
 
@@ -262,7 +271,7 @@ impl Core {
         };
         manner.row = found.as_ref().ok().map(|target| target.number);
         let caller = match &found {
-            Ok(Target { row: Row { access: Access::Open, .. }, .. }) => Ok(None),
+            Ok(target) if self.access(target.row) == Access::Open => Ok(None),
             Err(Error::UnknownMethod) if !request.help => Err(Error::UnknownMethod),
             Ok(_) | Err(_) => active.identify(request, horizon, now).map(Some),
         };
@@ -302,8 +311,11 @@ impl Core {
 
     /// Work that time brings. Runs on a thread that may block.
     pub fn tick(&self) {
-        let Some(active) = self.active() else { return };
+        let Some(active) = self.active() else { return self.unseal_itself() };
         self.audit.tick();
+        if let Some(seal) = &self.settings.seals.current {
+            seal.tend(self.clock.now());
+        }
         if let Err(error) = self.rotate_if_due(&active) {
             tracing::error!(%error, "the key of the platform's records could not be rotated; it will be tried again");
         }
@@ -351,6 +363,15 @@ impl Core {
         self.active().ok_or(Error::Sealed)
     }
 
+    /// What a row asks of callers on this server.
+    pub(crate) fn access(&self, row: &Row) -> Access {
+        match row.access {
+            Access::Shares if self.settings.shares_need_token => Access::Sudo,
+            Access::Shares => Access::Open,
+            access => access,
+        }
+    }
+
     /// The row that an operation on a path leads to, whoever may use it.
     pub(crate) fn row(&self, op: Op, path: &str) -> Result<Option<&'static Row>, Error> {
         let active = self.unsealed()?;
@@ -392,7 +413,7 @@ impl<'a> Errand<'a> {
     ) -> Result<Admitted, Error> {
         let Self { active, request, horizon, .. } = *self;
         let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
-        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
+        let access = found.as_ref().map_or(Access::Token, |target| self.core.access(target.row));
         let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
         let admitted = gate::admit(caller, access, &request.into(), exists);
         admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))

@@ -2,12 +2,14 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
+use super::init::read_pgp_key;
 use super::unseal::{NO_KEY, read_share, refuse_empty};
 use crate::access::tokens::TOKEN_TEXT_LEN;
 use crate::api::{Error, Reply};
 use crate::core::Core;
-use crate::core::seal::{RootProgress, decode_token};
+use crate::core::seal::{Cover, RootProgress, decode_token};
 use crate::engine::{Call, Endpoint};
 
 /// Tells whether a root token is being made, and how far that is.
@@ -36,11 +38,14 @@ pub struct Begin {
 impl Endpoint for Begin {
     type On = Core;
 
-    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
-        if !self.pgp_key.is_empty() {
-            return Err(Error::invalid("PGP keys are not supported"));
-        }
-        let password = core.begin_root(Some(self.otp).filter(|otp| !otp.is_empty()))?;
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let cover = match (self.otp.is_empty(), self.pgp_key.is_empty()) {
+            (true, true) => None,
+            (false, true) => Some(Cover::Password(Zeroizing::new(self.otp))),
+            (true, false) => read_pgp_key(&self.pgp_key, call.now)?.map(Box::new).map(Cover::PgpKey),
+            (false, false) => return Err(Error::invalid(ONE_COVER)),
+        };
+        let password = core.begin_root(cover)?;
         let password = password.as_ref().map_or("", |password| password.as_str());
         Ok(told(&core.root_progress()?, password, TOKEN_TEXT_LEN))
     }
@@ -108,7 +113,10 @@ fn told(progress: &RootProgress, password: &str, password_len: usize) -> Reply {
         answer.set("nonce", &progress.nonce).set("started", progress.started);
         answer.set("progress", progress.progress).set("required", progress.required);
         answer.set("complete", progress.encoded_token.is_some());
-        answer.set("encoded_token", encoded).set("encoded_root_token", encoded).set("pgp_fingerprint", "");
+        answer.set("encoded_token", encoded).set("encoded_root_token", encoded);
+        answer.set("pgp_fingerprint", &progress.pgp_fingerprint);
         answer.set("otp", password).set("otp_length", password_len);
     })
 }
+
+const ONE_COVER: &str = "only one of \"otp\" and \"pgp_key\" must be specified";

@@ -23,12 +23,13 @@ impl Endpoint for SealStatus {
 /// What is told of the seal, here and to those who unseal the server.
 pub(super) fn seal_status(core: &Core) -> Result<Reply, Error> {
     let told = core.seal_status()?;
-    let (shares, threshold) = told.split.map_or((0, 0), |split| (split.shares, split.threshold));
     Ok(Reply::object(|status| {
-        status.set("type", "shamir").set("initialized", told.initialised).set("sealed", told.sealed);
-        status.set("t", threshold).set("n", shares).set("progress", told.progress).set("nonce", &told.nonce);
+        status.set("type", &told.kind).set("initialized", told.initialised).set("sealed", told.sealed);
+        status.set("t", told.split.threshold).set("n", told.split.shares);
+        status.set("progress", told.progress).set("nonce", &told.nonce);
         status.set("version", VAULT_VERSION).set("build_date", BUILD_DATE);
-        status.set("migration", false).set("recovery_seal", false).set("storage_type", core.settings.storage_type);
+        status.set("migration", told.migration).set("recovery_seal", told.recovery);
+        status.set("storage_type", core.settings.storage_type);
         if let Some(active) = core.active() {
             status.set("cluster_name", &active.cluster.name).set("cluster_id", &active.cluster.id);
         }

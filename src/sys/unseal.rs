@@ -20,6 +20,9 @@ pub struct Unseal {
     /// Forgets the shares that have come.
     #[serde(default)]
     reset: bool,
+    /// Allows to move to another seal, where the configuration has one.
+    #[serde(default)]
+    migrate: bool,
 }
 
 impl Endpoint for Unseal {
@@ -34,7 +37,7 @@ impl Endpoint for Unseal {
                 read_share(self.key, "'key' must be specified in request body as JSON, or 'reset' set to true")?;
             // A server that was unsealed when this began needs nothing.
             if call.view.is_none() {
-                core.bring_share(share)?;
+                core.bring_share(share, self.migrate)?;
             }
         }
         seal_status(core)

@@ -1,19 +1,21 @@
-//! A new root token for those who hold enough shares: they get it hidden by a one-time password that only who began has.
-//! Does not know how shares are kept.
+//! A new root token for those who hold enough shares: they get it hidden by a one-time password that only who began has, or
+//! encrypted for his PGP key. Does not know how shares are kept.
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
 use base64::Engine as _;
-use base64::prelude::BASE64_STANDARD_NO_PAD;
+use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
 use super::super::{Active, Core, new_uuid};
+use super::initialise::encrypted;
 use super::key::{self, Gathering};
 use crate::access::tokens::{TOKEN_TEXT_LEN, TokenRecord, new_token, random_word};
 use crate::api::Error;
 use crate::barrier::View;
 use crate::clock::Timestamp;
+use crate::crypto::pgp::PgpKey;
 use crate::crypto::shamir::Share;
 
 /// The attempt that is under way, if one is. There is one at a time.
@@ -22,8 +24,14 @@ pub(in super::super) struct RootGeneration(Mutex<Option<Attempt>>);
 
 struct Attempt {
     nonce: String,
-    password: Zeroizing<String>,
+    cover: Cover,
     gathering: Gathering,
+}
+
+/// What hides the token from those who bring the shares.
+pub enum Cover {
+    Password(Zeroizing<String>),
+    PgpKey(Box<PgpKey>),
 }
 
 /// How far an attempt is.
@@ -36,6 +44,8 @@ pub struct RootProgress {
     pub required: u8,
     /// The token, hidden, once it is made.
     pub encoded_token: Option<String>,
+    /// Of the PGP key that it is encrypted for; empty without one.
+    pub pgp_fingerprint: String,
 }
 
 impl RootGeneration {
@@ -47,26 +57,26 @@ impl RootGeneration {
 impl Core {
     pub(crate) fn root_progress(&self) -> Result<RootProgress, Error> {
         let active = self.unsealed()?;
-        let required = self.holders()?.threshold;
+        let required = self.holders(&active)?.threshold;
         let attempt = active.root_generation.attempt();
         Ok(attempt
             .as_ref()
             .map_or_else(|| RootProgress { required, ..RootProgress::default() }, |attempt| attempt.told(required)))
     }
 
-    /// Begins an attempt. Returns the password if it was made here.
-    pub(crate) fn begin_root(&self, password: Option<String>) -> Result<Option<Zeroizing<String>>, Error> {
+    /// Begins an attempt, whose token this will hide. Returns the password that was made if nothing was given.
+    pub(crate) fn begin_root(&self, cover: Option<Cover>) -> Result<Option<Zeroizing<String>>, Error> {
         let active = self.unsealed()?;
         let mut attempt = active.root_generation.attempt();
-        if password.as_ref().is_some_and(|password| password.len() != TOKEN_TEXT_LEN) {
+        if matches!(&cover, Some(Cover::Password(password)) if password.len() != TOKEN_TEXT_LEN) {
             return Err(Error::invalid("OTP string is wrong length"));
         }
         if attempt.is_some() {
             return Err(Error::invalid("root generation already in progress"));
         }
-        let made = password.is_none().then(|| random_word(TOKEN_TEXT_LEN));
-        let password = password.map(Zeroizing::new).or_else(|| made.clone()).unwrap_or_default();
-        *attempt = Some(Attempt { nonce: new_uuid().to_string(), password, gathering: Gathering::default() });
+        let made = cover.is_none().then(|| random_word(TOKEN_TEXT_LEN));
+        let cover = cover.unwrap_or_else(|| Cover::Password(made.clone().unwrap_or_default()));
+        *attempt = Some(Attempt { nonce: new_uuid().to_string(), cover, gathering: Gathering::default() });
         Ok(made)
     }
 
@@ -85,7 +95,7 @@ impl Core {
     ) -> Result<RootProgress, Error> {
         let active = self.unsealed()?;
         key::check_length(&share)?;
-        let required = self.holders()?.threshold;
+        let required = self.holders(&active)?.threshold;
         let mut under_way = active.root_generation.attempt();
         let attempt = under_way.as_mut().ok_or_else(|| Error::invalid("no root generation in progress"))?;
         attempt.check_nonce(nonce)?;
@@ -94,7 +104,7 @@ impl Core {
         }
         let Some(key) = attempt.gathering.key(required) else { return Ok(attempt.told(required)) };
         self.check_holders(&active, &key?)?;
-        let encoded_token = Some(active.make_root_token(view, &attempt.password, now)?);
+        let encoded_token = Some(active.make_root_token(view, &attempt.cover, now)?);
         let done = RootProgress { progress: required.into(), encoded_token, ..attempt.told(required) };
         *under_way = None;
         Ok(done)
@@ -102,18 +112,26 @@ impl Core {
 }
 
 impl Active {
-    fn make_root_token(&self, view: &View<'_>, password: &str, now: Timestamp) -> Result<String, Error> {
+    fn make_root_token(&self, view: &View<'_>, cover: &Cover, now: Timestamp) -> Result<String, Error> {
         let token = new_token();
+        let text = token.expose().as_bytes();
+        let hidden = match cover {
+            Cover::Password(password) => BASE64_STANDARD_NO_PAD.encode(xor(text, password.as_bytes())),
+            Cover::PgpKey(key) => BASE64_STANDARD.encode(encrypted(text, key)?),
+        };
         self.tokens.create(view, &token, TokenRecord::root("auth/token/root", "root", now))?;
-        let hidden = Zeroizing::new(xor(token.expose().as_bytes(), password.as_bytes()));
-        Ok(BASE64_STANDARD_NO_PAD.encode(&hidden))
+        Ok(hidden)
     }
 }
 
 impl Attempt {
     fn told(&self, required: u8) -> RootProgress {
         let (nonce, progress) = (self.nonce.clone(), self.gathering.count());
-        RootProgress { nonce, started: true, progress, required, encoded_token: None }
+        let pgp_fingerprint = match &self.cover {
+            Cover::Password(_) => String::new(),
+            Cover::PgpKey(key) => key.fingerprint(),
+        };
+        RootProgress { nonce, started: true, progress, required, encoded_token: None, pgp_fingerprint }
     }
 
     fn check_nonce(&self, nonce: &str) -> Result<(), Error> {

@@ -63,6 +63,9 @@ impl Split {
     /// The key itself is its only share.
     pub const WHOLE: Self = Self { shares: 1, threshold: 1 };
 
+    /// Nobody has a share.
+    pub const NOBODY: Self = Self { shares: 0, threshold: 0 };
+
     /// What somebody wants, if it can be had. The refusals are Vault's.
     pub fn new(shares: i64, threshold: i64) -> Result<Self, &'static str> {
         match (shares, threshold) {
