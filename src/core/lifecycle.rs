@@ -168,8 +168,8 @@ const DRAIN_STEP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::seal::UnsealKey;
+    use super::*;
     use crate::barrier::Sealed;
     use crate::clock::Clock;
     use crate::core::Settings;

@@ -138,15 +138,8 @@ fn root_is_admitted_to_every_row() {
 }
 
 /// Rows that ask for a response-wrapping token, or for a proof of another kind, see to it themselves.
-const OTHERWISE_PROVEN: [&str; 7] = [
-    "wrapping/",
-    "login",
-    "mfa/",
-    "oidc/auth_url",
-    "oidc/callback",
-    "unseal",
-    "decode-token",
-];
+const OTHERWISE_PROVEN: [&str; 7] =
+    ["wrapping/", "login", "mfa/", "oidc/auth_url", "oidc/callback", "unseal", "decode-token"];
 
 #[test]
 fn open_rows_need_no_token() {

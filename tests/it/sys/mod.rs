@@ -2,12 +2,14 @@
 
 mod audit;
 mod auth;
+mod auto_seal;
 mod explain;
 mod health;
 mod help;
 mod leases;
 mod mounts;
 mod openapi;
+mod pgp;
 mod policies;
 mod quotas;
 mod rekey;
