@@ -33,7 +33,7 @@ impl<'a> Errand<'a> {
     ) -> Result<Admitted, Error> {
         let Self { active, request, horizon, .. } = *self;
         let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
-        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
+        let access = found.as_ref().map_or(Access::Token, |target| self.core.access(target.row));
         let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
         let admitted = gate::admit(caller, access, &request.into(), exists);
         admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))

@@ -2,6 +2,7 @@
 
 mod audit;
 mod auth;
+mod auto_seal;
 mod cors;
 mod explain;
 mod health;
@@ -10,9 +11,12 @@ mod leases;
 mod metrics;
 mod mounts;
 mod openapi;
+mod pgp;
 mod policies;
 mod quotas;
+mod rekey;
 mod remount;
+mod seal;
 mod seal_status;
 mod secret_leases;
 mod small;
