@@ -12,18 +12,20 @@ use uuid::Uuid;
 
 use crate::access::lockout::Lockout;
 use crate::access::quotas::Quotas;
-use crate::access::{self, Admitted, Caller, Tokens, cubbyhole, gate};
+use crate::access::{Caller, Tokens, gate};
 use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Call, Logins, Served, Target};
+use crate::engine::{Call, Served};
 use crate::storage::{Durable, Seq};
 
 pub mod audit;
 pub mod catalog;
+pub mod cors;
 pub mod customer_keys;
 mod engines;
+mod errand;
 pub mod fixed;
 mod leases;
 mod lifecycle;
@@ -34,20 +36,24 @@ pub mod mounts;
 mod place;
 pub mod protection;
 pub mod receipts;
+pub mod rotation;
 pub mod seal;
 mod second_factor;
 mod tables;
+mod tick;
 pub mod ui_headers;
+pub(crate) mod versions;
 mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
-use audit::{Audit, Event};
+use audit::Audit;
+use cors::Cors;
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
+use errand::Errand;
 pub use lifecycle::SealState;
-use logins::LoginDesk;
 use meters::Meters;
 use mounts::{Mounts, UserLockout};
 use place::Place;
@@ -62,9 +68,11 @@ pub struct Core {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     sealed: Sealed,
+    unsealing: seal::Unsealing,
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
     pub(crate) audit: Audit,
+    pub(crate) cors: Cors,
     pub(crate) working: Workings,
     tables: Arc<Tables>,
     pub(crate) meters: Meters,
@@ -105,6 +113,10 @@ pub struct Settings {
     /// For how long Prometheus' form of the metrics is kept where others collect it; here nothing is collected, and zero
     /// means that there is no such form.
     pub metrics_retention: Duration,
+    /// What unseals the server without people.
+    pub seals: seal::Seals,
+    /// `sys/rekey/*` and `sys/generate-root/*` take a token with `sudo`, besides the shares.
+    pub shares_need_token: bool,
 }
 
 impl Default for Settings {
@@ -122,6 +134,8 @@ impl Default for Settings {
             configuration: serde_json::Value::Object(serde_json::Map::new()),
             metrics_open: false,
             metrics_retention: METRICS_RETENTION,
+            seals: seal::Seals::default(),
+            shares_need_token: false,
         }
     }
 }
@@ -138,6 +152,11 @@ pub(crate) struct Active {
     pub(crate) approvals: Approvals,
     pub(crate) protections: Protections,
     pub(crate) cluster: seal::Cluster,
+    /// Who may do what otherwise takes the unseal key; nobody, where people hold that.
+    recovery: RwLock<Option<seal::Recovery>>,
+    rekey: seal::Rekey,
+    recovery_rekey: seal::Rekey,
+    root_generation: seal::RootGeneration,
 }
 
 /// What a quota for roles wants to know of a login.
@@ -189,9 +208,11 @@ impl Core {
             settings,
             clock,
             sealed,
+            unsealing: seal::Unsealing::default(),
             active: RwLock::new(None),
             quotas: Quotas::default(),
             audit: Audit::default(),
+            cors: Cors::default(),
             working: Workings::default(),
         })
     }
@@ -216,14 +237,16 @@ impl Core {
         let horizon = Horizon::default();
         let mut manner = Manner::default();
         let _working = (thread == Thread::Worker).then(|| self.working.enter(request, self.clock.now()));
-        let outcome = match self.active() {
+        let active = self.active();
+        let outcome = match &active {
             None => self.handle_sealed(request, thread, &mut manner),
             Some(active) => {
-                let errand = Errand { core: self, active: &active, request, horizon: &horizon, now: self.clock.now() };
+                let errand = Errand { core: self, active, request, horizon: &horizon, now: self.clock.now() };
                 self.handle_active(&errand, thread, &mut manner)
             }
         };
-        Some(Answer { outcome: outcome.transpose()?, manner, durable: self.durable(horizon.seq()) })
+        let durable = active.and_then(|active| active.durable(horizon.seq()));
+        Some(Answer { outcome: outcome.transpose()?, manner, durable })
     }
 
     /// Without the barrier only the rows that say so answer.
@@ -242,7 +265,8 @@ impl Core {
             return Ok(None);
         }
         (manner.shape, manner.row) = (target.row.shape, Some(target.number));
-        let admitted = gate::admit_anyone(target.row.access)?;
+        // Nobody can be known here, whatever the row asks for otherwise.
+        let admitted = gate::admit_anyone(Access::Open)?;
         let (mount, now) = (place.mount_path(), self.clock.now());
         let call = Call { request, mount, captures: target.captures, admitted, now, view: None, logins: None };
         place.backend().run(target.route, &call).map(Some)
@@ -264,7 +288,7 @@ impl Core {
         };
         manner.row = found.as_ref().ok().map(|target| target.number);
         let caller = match &found {
-            Ok(Target { row: Row { access: Access::Open, .. }, .. }) => Ok(None),
+            Ok(target) if self.access(target.row) == Access::Open => Ok(None),
             Err(Error::UnknownMethod) if !request.help => Err(Error::UnknownMethod),
             Ok(_) | Err(_) => active.identify(request, horizon, now).map(Some),
         };
@@ -302,45 +326,6 @@ impl Core {
         self.audit.reopen();
     }
 
-    /// Work that time brings. Runs on a thread that may block.
-    pub fn tick(&self) {
-        let Some(active) = self.active() else { return };
-        self.audit.tick();
-        if let Err(error) = Mounts::purge_removed(&active) {
-            tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
-        }
-        let horizon = Horizon::default();
-        let view = active.platform.view(&horizon);
-        if let Err(error) = active.tokens.expire(&view, self.clock.now()) {
-            tracing::error!(%error, "expired tokens could not be deleted; it will be tried again");
-        }
-        if let Err(error) = active.tokens.tidy_some(&view, self.clock.now()) {
-            tracing::error!(%error, "tokens could not be tidied up; it will be tried again");
-        }
-        if let Err(error) = access::leases::expire(&view, self.clock.now()) {
-            tracing::error!(%error, "leases that are over could not be deleted; it will be tried again");
-        }
-        if let Err(error) = cubbyhole::purge_ended(&view) {
-            tracing::error!(%error, "records of tokens that ended could not be deleted; it will be tried again");
-        }
-        if let Err(error) = active.end_drills(&view, self.clock.now()) {
-            tracing::error!(%error, "a drill could not be ended; it will be tried again");
-        }
-        if let Err(error) = active.settle_approvals(&view, self.clock.now()) {
-            tracing::error!(%error, "what was approved could not be carried out; it will be tried again");
-        }
-        if let Err(error) = active.customer_keys.remind(&view, self.clock.now()) {
-            tracing::error!(%error, "it is not known which customer keys are due for rotation");
-        }
-        active.drive();
-        for mount in active.mounts.all().into_iter().filter(|mount| mount.scope.locked_by().is_none()) {
-            let horizon = Horizon::default();
-            if let Err(error) = mount.backend.tick(&mount.scope.view(&horizon), self.clock.now()) {
-                tracing::error!(mount = mount.entry.path, %error, "the regular work of a mount failed; it will be tried again");
-            }
-        }
-    }
-
     pub(crate) fn active(&self) -> Option<Arc<Active>> {
         self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -348,6 +333,15 @@ impl Core {
     /// The state behind an unsealed barrier, for handlers that need it.
     pub(crate) fn unsealed(&self) -> Result<Arc<Active>, Error> {
         self.active().ok_or(Error::Sealed)
+    }
+
+    /// What a row asks of callers on this server.
+    pub(crate) fn access(&self, row: &Row) -> Access {
+        match row.access {
+            Access::Shares if self.settings.shares_need_token => Access::Sudo,
+            Access::Shares => Access::Open,
+            access => access,
+        }
     }
 
     /// The row that an operation on a path leads to, whoever may use it.
@@ -358,13 +352,6 @@ impl Core {
             None => active.mounts.find(path).and_then(|(mount, rest)| Some(mount.backend.find(op, rest).ok()?.row)),
         };
         Ok(found)
-    }
-
-    fn durable(&self, seq: Seq) -> Option<Durable> {
-        if seq == Seq::SETTLED {
-            return None;
-        }
-        self.active().map(|active| active.barrier.durable(seq)).filter(|durable| !durable.is_done())
     }
 
     fn place_in<'p>(self: &Arc<Self>, active: &Active, path: &'p str) -> Option<Place<'p>> {
@@ -379,74 +366,11 @@ impl Core {
     }
 }
 
-/// One request to an unsealed core.
-struct Errand<'a> {
-    core: &'a Core,
-    active: &'a Arc<Active>,
-    request: &'a Request,
-    horizon: &'a Horizon,
-    now: Timestamp,
-}
-
-impl<'a> Errand<'a> {
-    /// Admits whoever sent the request, who may be nobody in particular where no token is needed.
-    fn admit(
-        &self,
-        caller: Option<&Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-    ) -> Result<Admitted, Error> {
-        let Self { active, request, horizon, .. } = *self;
-        let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
-        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let admitted = gate::admit(caller, access, &request.into(), exists);
-        admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))
-    }
-
-    /// The request as the audit trail tells it.
-    fn event(
-        &self,
-        caller: Option<Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-        refusal: Option<&Error>,
-    ) -> Event<'a> {
-        let Self { active, request, horizon, now, .. } = *self;
-        let row = found.as_ref().ok().map(|target| target.row);
-        let mount = place.and_then(|place| active.mounts.at(place.mount_path()));
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let creates = refusal.is_none() && row.is_some_and(|row| row.creates) && matches!(exists(), Some(Ok(false)));
-        Event { request, row, mount, caller, creates, refusal: refusal.map(ToString::to_string), now }
-    }
-
-    /// Runs a request that was admitted to where it leads, if there is something.
-    fn run(
-        &self,
-        admitted: Admitted,
-        place: Option<Place<'_>>,
-        found: Result<Target<'_>, Error>,
-        manner: &mut Manner,
-    ) -> Result<Reply, Error> {
-        let Self { core, active, request, horizon, now } = *self;
-        let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
-        if request.help {
-            return place.help();
-        }
-        let target = found?;
-        manner.mount_type = place.mount_type();
-        place.refuse_locked()?;
-        let view = Some(place.view(active, horizon));
-        let desk = LoginDesk { active, settings: &core.settings, horizon };
-        let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
-        let call = Call { request, mount, captures, admitted, now, view, logins };
-        let reply = place.backend().run(target.route, &call)?;
-        let reply = active.lease(&active.platform.view(horizon), &core.settings, &call, reply)?;
-        active.deliver(&call, reply, *manner, horizon)
-    }
-}
-
 impl Active {
+    fn durable(&self, seq: Seq) -> Option<Durable> {
+        (seq != Seq::SETTLED).then(|| self.barrier.durable(seq)).filter(|durable| !durable.is_done())
+    }
+
     fn identify(&self, request: &Request, horizon: &Horizon, now: Timestamp) -> Result<Arc<Caller>, Error> {
         gate::identify(&self.tokens, &self.platform.view(horizon), request, now)
     }

@@ -4,14 +4,18 @@ pub mod absent;
 pub mod audit;
 pub mod auth;
 pub mod capabilities;
+pub mod cors;
 pub mod counters;
 pub mod customer_keys;
 mod entry;
 pub mod explain;
+pub mod generate_root;
 pub mod health;
 pub mod host;
+pub mod init;
 pub mod leases;
 pub mod locked_users;
+pub mod loggers;
 pub mod metrics;
 pub mod mfa;
 pub mod mounts;
@@ -20,13 +24,18 @@ pub mod plugins;
 pub mod policies;
 pub mod protection;
 pub mod quotas;
+pub mod rekey;
 pub mod remount;
+pub mod rotate;
+pub mod seal_backends;
 pub mod specs;
 pub mod state;
 pub mod status;
 pub mod tune;
 pub mod ui;
 pub mod ui_headers;
+pub mod unseal;
+pub mod versions;
 pub mod wrapping;
 
 use crate::core::Core;
@@ -36,9 +45,40 @@ use crate::engine::{Engine, Route, delete, hash, list, patch, random, read, writ
 const ROUTES: &[Route<Core>] = &[
     read::<health::Health>            ("health").open().while_sealed().bare(),
     read::<status::SealStatus>        ("seal-status").open().while_sealed().bare(),
-    read::<status::Initialised>       ("init").open().while_sealed().bare(),
-    write::<status::Initialise>       ("init").open().while_sealed().bare(),
+    read::<init::Initialised>         ("init").open().while_sealed().bare(),
+    write::<init::Initialise>         ("init").open().while_sealed().bare().slow(),
+    write::<unseal::Unseal>           ("unseal").open().while_sealed().bare().slow(),
+    write::<unseal::Seal>             ("seal").sudo().while_sealed().bare().slow(),
+    write::<unseal::StepDown>         ("step-down").sudo().bare(),
     read::<status::Leader>            ("leader").open().while_sealed().bare(),
+    read::<status::HaStatus>          ("ha-status").echoed(),
+    read::<rekey::ReadRekey>          ("rekey/init").shares().bare().slow(),
+    write::<rekey::BeginRekey>        ("rekey/init").shares().bare().slow(),
+    delete::<rekey::CancelRekey>      ("rekey/init").shares().bare().slow(),
+    write::<rekey::BringShare>        ("rekey/update").shares().bare().slow(),
+    read::<rekey::ReadVerify>         ("rekey/verify").shares().bare().slow(),
+    write::<rekey::Verify>            ("rekey/verify").shares().bare().slow(),
+    delete::<rekey::RestartVerify>    ("rekey/verify").shares().bare().slow(),
+    read::<rekey::ReadRekey>          ("rekey-recovery-key/init").shares().bare().slow(),
+    write::<rekey::BeginRekey>        ("rekey-recovery-key/init").shares().bare().slow(),
+    delete::<rekey::CancelRekey>      ("rekey-recovery-key/init").shares().bare().slow(),
+    write::<rekey::BringShare>        ("rekey-recovery-key/update").shares().bare().slow(),
+    read::<rekey::ReadVerify>         ("rekey-recovery-key/verify").shares().bare().slow(),
+    write::<rekey::Verify>            ("rekey-recovery-key/verify").shares().bare().slow(),
+    delete::<rekey::RestartVerify>    ("rekey-recovery-key/verify").shares().bare().slow(),
+    read::<rekey::ReadBackup>         ("rekey/backup").echoed(),
+    delete::<rekey::DeleteBackup>     ("rekey/backup"),
+    read::<rekey::ReadBackup>         ("rekey/recovery-key-backup").echoed(),
+    delete::<rekey::DeleteBackup>     ("rekey/recovery-key-backup"),
+    read::<generate_root::ReadAttempt>   ("generate-root/attempt").shares().bare().slow(),
+    write::<generate_root::Begin>        ("generate-root/attempt").shares().bare().slow(),
+    delete::<generate_root::Cancel>      ("generate-root/attempt").shares().bare().slow(),
+    write::<generate_root::BringShare>   ("generate-root/update").shares().bare().slow(),
+    write::<generate_root::DecodeToken>  ("decode-token").open(),
+    write::<rotate::Rotate>           ("rotate").sudo().slow(),
+    read::<rotate::ReadConfig>        ("rotate/config").echoed(),
+    write::<rotate::WriteConfig>      ("rotate/config"),
+    read::<rotate::KeyStatus>         ("key-status").echoed(),
     read::<mounts::ListMounts>        ("mounts").echoed(),
     read::<mounts::ReadMount>         ("mounts/{path..}").echoed(),
     write::<mounts::EnableMount>      ("mounts/{path..}"),
@@ -78,6 +118,7 @@ const ROUTES: &[Route<Core>] = &[
     write::<audit::EnableDevice>      ("audit/{path..}").sudo().slow(),
     delete::<audit::DisableDevice>    ("audit/{path..}").sudo(),
     write::<audit::HashValue>         ("audit-hash/{path..}").echoed(),
+    read::<audit::ReadChain>          ("audit-chain/{path..}").sudo().slow(),
     read::<audit::ListHeaders>        ("config/auditing/request-headers").sudo().echoed(),
     read::<audit::ReadHeader>         ("config/auditing/request-headers/{header}").sudo().echoed(),
     write::<audit::WriteHeader>       ("config/auditing/request-headers/{header}").sudo(),
@@ -140,6 +181,26 @@ const ROUTES: &[Route<Core>] = &[
     read::<ui_headers::ReadHeader>    ("config/ui/headers/{header}").sudo(),
     write::<ui_headers::WriteHeader>  ("config/ui/headers/{header}").sudo(),
     delete::<ui_headers::DeleteHeader> ("config/ui/headers/{header}").sudo(),
+    read::<cors::ReadCors>            ("config/cors").sudo().echoed(),
+    write::<cors::WriteCors>          ("config/cors").sudo(),
+    delete::<cors::DeleteCors>        ("config/cors").sudo(),
+    read::<loggers::ReadLoggers>      ("loggers").sudo(),
+    write::<loggers::WriteLoggers>    ("loggers").sudo(),
+    delete::<loggers::ResetLoggers>   ("loggers").sudo(),
+    read::<loggers::ReadLogger>       ("loggers/{name}").sudo(),
+    write::<loggers::WriteLogger>     ("loggers/{name}").sudo(),
+    delete::<loggers::ResetLogger>    ("loggers/{name}").sudo(),
+    list::<versions::ListVersions>    ("version-history"),
+    read::<counters::CountRequests>   ("internal/counters/requests"),
+    read::<counters::Activity>        ("internal/counters/activity"),
+    read::<counters::MonthlyActivity> ("internal/counters/activity/monthly"),
+    read::<counters::ReadActivityConfig> ("internal/counters/config"),
+    write::<plugins::Reload>          ("plugins/reload/backend"),
+    write::<plugins::Register>        ("plugins/catalog/{type}/{name}").sudo(),
+    delete::<plugins::Deregister>     ("plugins/catalog/{type}/{name}").sudo(),
+    read::<plugins::ListPins>         ("plugins/pins"),
+    list::<plugins::ListRuntimes>     ("plugins/runtimes/catalog"),
+    read::<seal_backends::SealBackends>  ("seal-backend-status").open().while_sealed().bare(),
     read::<absent::FeatureFlags>      ("internal/ui/feature-flags").open().while_sealed().bare(),
     read::<absent::ReplicationStatus> ("replication/status").open(),
     read::<absent::Experiments>       ("experiments"),
