@@ -32,6 +32,8 @@ pub(super) fn of(
         cluster_name: config.cluster_name().unwrap_or_default().to_owned(),
         metrics_open: listeners.iter().any(|listener| listener.metrics_open),
         metrics_retention: config.prometheus_retention().unwrap_or(usual.metrics_retention),
+        seals: config.seals()?,
+        shares_need_token: listeners.iter().any(|listener| listener.rekey_closed || listener.generate_root_closed),
         configuration: config.sanitized(listeners, storage),
         ..usual
     })
