@@ -173,7 +173,7 @@ impl Config {
     /// What only all files together can show.
     fn check(&self) -> Result<(), String> {
         let (default, max) = (self.default_lease_ttl(), self.max_lease_ttl());
-        let usual = (!max.is_zero()).then_some(max).unwrap_or(LEASE_TTL_USUAL);
+        let usual = if max.is_zero() { LEASE_TTL_USUAL } else { max };
         if default > usual {
             return Err(format!(
                 "default_lease_ttl, {} seconds, is above max_lease_ttl, {} seconds: raise max_lease_ttl",
