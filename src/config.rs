@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::core::seal::SealStanza;
 use crate::hcl::{self, Item, Value};
 
 pub use listener::Listener;
@@ -34,14 +35,6 @@ pub struct Config {
     /// What the operator is to know, each with the place in the files.
     pub notes: Notes,
     settings: BTreeMap<&'static str, Setting>,
-}
-
-/// How the root key is kept, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealStanza {
-    pub kind: String,
-    pub disabled: bool,
-    pub values: BTreeMap<String, String>,
 }
 
 /// When names are locked out. Nothing: as usual.
@@ -125,7 +118,7 @@ impl Config {
         }
         self.add_storage(&mut table, environment)?;
         for Labelled { label, table } in table.labelled("seal")? {
-            self.seals.push(SealStanza::read(label, table)?);
+            self.seals.push(seal(label, table)?);
         }
         for Labelled { label, mut table } in table.labelled("user_lockout")? {
             self.lockouts.insert(label, Lockout::read(&mut table)?);
@@ -276,18 +269,16 @@ impl Lockout {
     }
 }
 
-impl SealStanza {
-    fn read(kind: String, mut table: Table<'_>) -> Result<Self, String> {
-        let disabled = table.bool("disabled")?.unwrap_or(false);
-        let mut values = BTreeMap::new();
-        for item in table.items() {
-            let name = item.keys.concat();
-            let value = scalar(&item.value);
-            let value = value.ok_or_else(|| table.error(format_args!("seal {kind:?}: {name} is a text")))?;
-            values.insert(name, value);
-        }
-        Ok(Self { kind, disabled, values })
+fn seal(kind: String, mut table: Table<'_>) -> Result<SealStanza, String> {
+    let disabled = table.bool("disabled")?.unwrap_or(false);
+    let mut values = BTreeMap::new();
+    for item in table.items() {
+        let name = item.keys.concat();
+        let value = scalar(&item.value);
+        let value = value.ok_or_else(|| table.error(format_args!("seal {kind:?}: {name} is a text")))?;
+        values.insert(name, value);
     }
+    Ok(SealStanza { kind, disabled, values })
 }
 
 impl Lockout {

@@ -197,6 +197,7 @@ impl Args {
 }
 
 async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> {
+    let hangup = signals::hangup()?;
     let dev_tls =
         args.dev_tls.then(|| DevTls::make(args.dev_tls_cert_dir.as_deref(), &args.dev_address(), &args.dev_tls_san));
     let dev_tls = dev_tls.transpose()?;
@@ -236,7 +237,7 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
         move || Ok(args.log(&config::read(&args.config, &environment())?)?.level)
     };
     let reload = Reload { core: Arc::downgrade(&core), tls, level: Box::new(level) };
-    tokio::spawn(signals::on_hangup(reload, supervisor.clone())?);
+    tokio::spawn(signals::on_hangup(hangup, reload, supervisor.clone()));
     supervisor.ready();
     let limits = Limits::default();
     tokio::select! {

@@ -7,6 +7,7 @@ use crate::cli::variable;
 use crate::config::{Config, Listener, Storage};
 use crate::core::Settings;
 use crate::core::mounts::UserLockout;
+use crate::core::seal::Seals;
 
 /// `url`: where the server can be reached if nobody said.
 pub(super) fn of(
@@ -33,6 +34,8 @@ pub(super) fn of(
         metrics_open: listeners.iter().any(|listener| listener.metrics_open),
         metrics_retention: config.prometheus_retention().unwrap_or(usual.metrics_retention),
         configuration: config.sanitized(listeners, storage),
+        seals: Seals::from_stanzas(&config.seals)?,
+        shares_need_token: listeners.iter().any(|listener| listener.rekey_closed || listener.generate_root_closed),
         ..usual
     })
 }

@@ -14,7 +14,8 @@ use super::transit::{TransitPlace, TransitSeal};
 use crate::api::weak;
 use crate::outbound::check_certificates;
 
-/// One `seal` of a configuration, its values as they stand there.
+/// One `seal` of a configuration, its values as they stand there: keys and tokens may be among them.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SealStanza {
     /// `shamir`, `static` or `transit`.
     pub kind: String,

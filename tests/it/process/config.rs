@@ -81,7 +81,7 @@ fn a_wrong_configuration_is_told_in_one_line_and_ends_in_1() {
         let expected = expected.replace("FILE", &file.display().to_string());
         assert_eq!((code, said.as_str()), (Some(1), format!("coffer: {expected}\n").as_str()));
     };
-    check("storage \"sled\" {", &[], "FILE:1:16: expected: IDENT | STRING | ASSIGN | LBRACE got: EOF");
+    check("storage \"sled\" {", &[], "FILE:1:17: expected: IDENT | STRING | ASSIGN | LBRACE got: EOF");
     check(
         "storage \"consul\" {}",
         &[],
