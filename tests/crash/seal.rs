@@ -115,7 +115,8 @@ impl Store {
         let opens = |share: &String| {
             fs::write(self.setup.unseal_key(), share).unwrap();
             up(&self.setup).map(|(_server, address)| {
-                let answer = Connection::new(address).exchange(&read("sys/key-status"), &self.setup.root_token).unwrap();
+                let answer =
+                    Connection::new(address).exchange(&read("sys/key-status"), &self.setup.root_token).unwrap();
                 (share.clone(), answer.data()["term"].as_u64().unwrap())
             })
         };
