@@ -7,8 +7,10 @@ use std::ffi::OsString;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
 
+mod audit;
 mod client;
 mod dev;
+mod dev_tls;
 mod files;
 mod key;
 mod output;
@@ -35,6 +37,9 @@ enum Command {
     /// Works with the keys of a transit mount of a running server.
     #[command(subcommand)]
     Transit(transit::Command),
+    /// Verifies the files of audit devices.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Prints the version.
     Version,
 }
@@ -49,9 +54,10 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Err(error) => return Err(one_line(&error).into()),
     };
     match args.command {
-        Command::Server(args) => Ok(server::run(args)?),
+        Command::Server(args) => Ok(server::run(&args)?),
         Command::Key(command) => key::run(command),
         Command::Transit(command) => transit::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Version => {
             output::print_line(&format!("Coffer v{}", env!("CARGO_PKG_VERSION")));
             Ok(())
@@ -78,7 +84,7 @@ fn one_line(error: &clap::Error) -> String {
     match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
         (ErrorKind::InvalidSubcommand, _, Some(command)) => {
-            format!("unknown command {command:?}: use `server`, `key`, `transit` or `version`")
+            format!("unknown command {command:?}: use `server`, `key`, `transit`, `audit` or `version`")
         }
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()

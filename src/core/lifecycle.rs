@@ -13,7 +13,7 @@ use super::mounts::{MountEntry, Mounts, Tune};
 use super::protection::Protections;
 use super::seal::{Cluster, Recovery, Rekey, RootGeneration, SealRecord, Split};
 use super::second_factor::Waiting;
-use super::{Active, Core, new_uuid};
+use super::{Active, Core, new_uuid, versions};
 use crate::access::Tokens;
 use crate::access::lockout::Lockout;
 use crate::access::tokens::{TokenRecord, nanoseconds, new_token};
@@ -70,7 +70,7 @@ impl Core {
         let platform = barrier.platform();
         let view = platform.view(&horizon);
         let tokens = Arc::new(Tokens::open(&view)?);
-        let cluster = open_cluster(&view)?;
+        let cluster = open_cluster(&view, &self.settings.cluster_name)?;
         let customer_keys = CustomerKeys::default();
         let keys = |key: &KeyVersion| match customer_keys.wrapper(&view, key) {
             Ok(wrapper) => wrapper,
@@ -83,6 +83,8 @@ impl Core {
         let protections = Protections::open(&view, &mounts, self.clock.clone())?;
         self.quotas.load(&view)?;
         self.audit.load(&view)?;
+        self.cors.load(&view)?;
+        versions::note(&view, self.clock.now())?;
         barrier.durable(horizon.seq()).wait();
         let active = Arc::new(Active {
             barrier,
@@ -140,12 +142,13 @@ impl Core {
     }
 }
 
-fn open_cluster(view: &View<'_>) -> Result<Cluster, Error> {
+fn open_cluster(view: &View<'_>, name: &str) -> Result<Cluster, Error> {
     if let Some(found) = view.get::<Cluster>(CLUSTER_PATH)? {
         return Ok(found.value);
     }
     let id = new_uuid().to_string();
-    let cluster = Cluster { name: format!("vault-cluster-{}", id.get(..8).unwrap_or_default()), id };
+    let own = || format!("vault-cluster-{}", id.get(..8).unwrap_or_default());
+    let cluster = Cluster { name: if name.is_empty() { own() } else { name.to_owned() }, id };
     let mut change = view.change();
     change.put(CLUSTER_PATH, &cluster)?.expect_absent(CLUSTER_PATH);
     change.commit()?;

@@ -2,6 +2,7 @@
 //!
 //! Find the row, find the caller, admit, run. Knows no engine's business and nothing of HTTP.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, PoisonError, RwLock};
 use std::time::Duration;
@@ -11,18 +12,20 @@ use uuid::Uuid;
 
 use crate::access::lockout::Lockout;
 use crate::access::quotas::Quotas;
-use crate::access::{Admitted, Caller, Tokens, gate};
+use crate::access::{Caller, Tokens, gate};
 use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Call, Logins, Served, Target};
+use crate::engine::{Call, Served};
 use crate::storage::{Durable, Seq};
 
 pub mod audit;
 pub mod catalog;
+pub mod cors;
 pub mod customer_keys;
 mod engines;
+mod errand;
 pub mod fixed;
 mod leases;
 mod lifecycle;
@@ -39,18 +42,20 @@ mod second_factor;
 mod tables;
 mod tick;
 pub mod ui_headers;
+pub(crate) mod versions;
 mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
-use audit::{Audit, Event};
+use audit::Audit;
+use cors::Cors;
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
+use errand::Errand;
 pub use lifecycle::SealState;
-use logins::LoginDesk;
 use meters::Meters;
-use mounts::Mounts;
+use mounts::{Mounts, UserLockout};
 use place::Place;
 use protection::Protections;
 use second_factor::Waiting;
@@ -67,6 +72,7 @@ pub struct Core {
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
     pub(crate) audit: Audit,
+    pub(crate) cors: Cors,
     pub(crate) working: Workings,
     tables: Arc<Tables>,
     pub(crate) meters: Meters,
@@ -96,6 +102,12 @@ pub struct Settings {
     pub kv_cache_bytes_max: u64,
     /// Nobody is locked out, whatever the mounts say.
     pub user_lockout_disabled: bool,
+    /// What holds of lockouts where a mount says nothing, by type of login method; `all` is for those that are not named.
+    pub user_lockout: BTreeMap<String, UserLockout>,
+    /// The name of the cluster that is made; one of its own if empty.
+    pub cluster_name: String,
+    /// What `sys/config/state/sanitized` tells.
+    pub configuration: serde_json::Value,
     /// `sys/metrics` needs no token, and is answered while the barrier is sealed, too.
     pub metrics_open: bool,
     /// For how long Prometheus' form of the metrics is kept where others collect it; here nothing is collected, and zero
@@ -117,6 +129,9 @@ impl Default for Settings {
             key_cache_bytes_max: KEY_CACHE_BYTES_MAX,
             kv_cache_bytes_max: KV_CACHE_BYTES_MAX,
             user_lockout_disabled: false,
+            user_lockout: BTreeMap::new(),
+            cluster_name: String::new(),
+            configuration: serde_json::Value::Object(serde_json::Map::new()),
             metrics_open: false,
             metrics_retention: METRICS_RETENTION,
             seals: seal::Seals::default(),
@@ -197,6 +212,7 @@ impl Core {
             active: RwLock::new(None),
             quotas: Quotas::default(),
             audit: Audit::default(),
+            cors: Cors::default(),
             working: Workings::default(),
         })
     }
@@ -347,73 +363,6 @@ impl Core {
 
     fn sys_place<'p>(self: &Arc<Self>, rest: &'p str) -> Place<'p> {
         Place::Sys { served: Served { rows: self.tables.sys.clone(), engine: self.clone() }, rest }
-    }
-}
-
-/// One request to an unsealed core.
-struct Errand<'a> {
-    core: &'a Core,
-    active: &'a Arc<Active>,
-    request: &'a Request,
-    horizon: &'a Horizon,
-    now: Timestamp,
-}
-
-impl<'a> Errand<'a> {
-    /// Admits whoever sent the request, who may be nobody in particular where no token is needed.
-    fn admit(
-        &self,
-        caller: Option<&Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-    ) -> Result<Admitted, Error> {
-        let Self { active, request, horizon, .. } = *self;
-        let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
-        let access = found.as_ref().map_or(Access::Token, |target| self.core.access(target.row));
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let admitted = gate::admit(caller, access, &request.into(), exists);
-        admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))
-    }
-
-    /// The request as the audit trail tells it.
-    fn event(
-        &self,
-        caller: Option<Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-        refusal: Option<&Error>,
-    ) -> Event<'a> {
-        let Self { active, request, horizon, now, .. } = *self;
-        let row = found.as_ref().ok().map(|target| target.row);
-        let mount = place.and_then(|place| active.mounts.at(place.mount_path()));
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let creates = refusal.is_none() && row.is_some_and(|row| row.creates) && matches!(exists(), Some(Ok(false)));
-        Event { request, row, mount, caller, creates, refusal: refusal.map(ToString::to_string), now }
-    }
-
-    /// Runs a request that was admitted to where it leads, if there is something.
-    fn run(
-        &self,
-        admitted: Admitted,
-        place: Option<Place<'_>>,
-        found: Result<Target<'_>, Error>,
-        manner: &mut Manner,
-    ) -> Result<Reply, Error> {
-        let Self { core, active, request, horizon, now } = *self;
-        let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
-        if request.help {
-            return place.help();
-        }
-        let target = found?;
-        manner.mount_type = place.mount_type();
-        place.refuse_locked()?;
-        let view = Some(place.view(active, horizon));
-        let desk = LoginDesk { active, settings: &core.settings, horizon };
-        let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
-        let call = Call { request, mount, captures, admitted, now, view, logins };
-        let reply = place.backend().run(target.route, &call)?;
-        let reply = active.lease(&active.platform.view(horizon), &core.settings, &call, reply)?;
-        active.deliver(&call, reply, *manner, horizon)
     }
 }
 

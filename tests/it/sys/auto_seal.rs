@@ -32,7 +32,7 @@ fn key_of(id: &str) -> String {
 /// A server over a store with these seals, as it is before time has passed.
 fn over(store: &Arc<dyn Store>, stanzas: &[SealStanza]) -> TestServer {
     let seals = Seals::from_stanzas(stanzas).unwrap();
-    TestServer::with_settings(store.clone(), limits(), Settings { seals, ..Settings::default() })
+    TestServer::with_settings(store.clone(), Settings { seals, ..Settings::default() }, limits())
 }
 
 fn new_store() -> Arc<dyn Store> {
@@ -309,7 +309,7 @@ fn recovery_shares_of_another_store_are_of_no_use() {
 #[test]
 fn strangers_are_kept_from_ceremonies_where_an_operator_wants_that() {
     let settings = Settings { shares_need_token: true, ..Settings::default() };
-    let server = TestServer::with_settings(new_store(), limits(), settings);
+    let server = TestServer::with_settings(new_store(), settings, limits());
     let made = open(&server, "PUT", "sys/init", &json!({"secret_shares": 1, "secret_threshold": 1})).expect(200).json();
     unseal(&server, &texts(&made["keys"]));
     let root = made["root_token"].as_str().unwrap();
