@@ -7,7 +7,7 @@ use crate::cli::variable;
 use crate::config::{Config, Listener, Storage};
 use crate::core::Settings;
 use crate::core::mounts::UserLockout;
-use crate::core::seal::Seals;
+use crate::core::seal::{SealStanza, Seals};
 
 /// `url`: where the server can be reached if nobody said.
 pub(super) fn of(
@@ -34,10 +34,31 @@ pub(super) fn of(
         metrics_open: listeners.iter().any(|listener| listener.metrics_open),
         metrics_retention: config.prometheus_retention().unwrap_or(usual.metrics_retention),
         configuration: config.sanitized(listeners, storage),
-        seals: Seals::from_stanzas(&config.seals)?,
+        seals: Seals::from_stanzas(&stanzas(config))?,
         shares_need_token: listeners.iter().any(|listener| listener.rekey_closed || listener.generate_root_closed),
         ..usual
     })
+}
+
+/// The seals of the configuration, completed by the environment. That can also name the seal.
+fn stanzas(config: &Config) -> Vec<SealStanza> {
+    let mut stanzas = config.seals.clone();
+    if let Some(kind) = variable("SEAL_TYPE").filter(|kind| !stanzas.iter().any(|seal| seal.kind == *kind)) {
+        stanzas.push(SealStanza { kind, disabled: false, values: BTreeMap::new() });
+    }
+    for stanza in stanzas.iter_mut().filter(|stanza| stanza.kind == "transit" && !stanza.disabled) {
+        for (key, name) in SEAL_VARIABLES {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+                stanza.values.insert((*key).to_owned(), value);
+            }
+        }
+        for (key, name) in CLIENT_VARIABLES {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+                stanza.values.entry((*key).to_owned()).or_insert(value);
+            }
+        }
+    }
+    stanzas
 }
 
 fn lockout_disabled() -> Result<bool, String> {
@@ -58,3 +79,13 @@ fn lockouts(config: &Config) -> BTreeMap<String, UserLockout> {
     };
     config.lockouts.iter().map(|(kind, lockout)| (kind.clone(), of(*lockout))).collect()
 }
+
+/// Stand above what is written of a transit seal.
+const SEAL_VARIABLES: &[(&str, &str)] = &[
+    ("key_name", "TRANSIT_SEAL_KEY_NAME"),
+    ("mount_path", "TRANSIT_SEAL_MOUNT_PATH"),
+    ("disable_renewal", "TRANSIT_SEAL_DISABLE_RENEWAL"),
+];
+/// Are for all clients: they count where nothing is written.
+const CLIENT_VARIABLES: &[(&str, &str)] =
+    &[("address", "ADDR"), ("token", "TOKEN"), ("namespace", "NAMESPACE"), ("tls_ca_cert", "CACERT")];

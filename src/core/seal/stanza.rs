@@ -42,10 +42,8 @@ impl Seals {
     pub fn from_stanzas(stanzas: &[SealStanza]) -> Result<Self, String> {
         let mut seals = Self::default();
         for stanza in stanzas.iter().filter(|stanza| stanza.kind != "shamir") {
-            let (place, word) = match stanza.disabled {
-                true => (&mut seals.old, "disabled"),
-                false => (&mut seals.current, "enabled"),
-            };
+            let (place, word) =
+                if stanza.disabled { (&mut seals.old, "disabled") } else { (&mut seals.current, "enabled") };
             if place.is_some() {
                 return Err(format!(
                     "two seals are {word}: there can be one that is enabled, and one with disabled = \"true\" that the \
