@@ -126,7 +126,7 @@ fn test(args: &Args, config: &Config) -> Result<(), String> {
     for listener in &config.listeners {
         listen::tls_of(listener)?;
     }
-    config.seals()?;
+    settings::seals(config)?;
     print_line("The configuration is valid.");
     Ok(())
 }
