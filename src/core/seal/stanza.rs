@@ -39,9 +39,9 @@ impl Seals {
     }
 
     /// Makes the seals of a configuration. Keys are read now, other servers are asked later.
-    pub fn from_stanzas(stanzas: &[SealStanza]) -> Result<Self, String> {
+    pub fn from_stanzas<'s>(stanzas: impl IntoIterator<Item = &'s SealStanza>) -> Result<Self, String> {
         let mut seals = Self::default();
-        for stanza in stanzas.iter().filter(|stanza| stanza.kind != "shamir") {
+        for stanza in stanzas.into_iter().filter(|stanza| stanza.kind != "shamir") {
             let (place, word) =
                 if stanza.disabled { (&mut seals.old, "disabled") } else { (&mut seals.current, "enabled") };
             if place.is_some() {
