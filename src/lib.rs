@@ -35,7 +35,7 @@
 //! | `telemetry` | writes the log | `clock` |
 //! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access`, `telemetry` |
 //! | `http` | speaks HTTP and Vault's JSON | `api`, `config`, `core`, `crypto`, `clock`, `entropy` |
-//! | `config` | reads what the operator sets | `api`, `hcl` |
+//! | `config` | reads what the operator sets | `api`, `hcl`, of `core` the seals |
 //! | `server`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
 //!
 //! # The laws

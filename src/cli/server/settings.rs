@@ -4,10 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::api::weak;
 use crate::cli::variable;
-use crate::config::{Config, Listener, Storage};
+use crate::config::{Config, Listener, Seal, Storage};
 use crate::core::Settings;
 use crate::core::mounts::UserLockout;
-use crate::core::seal::{SealStanza, Seals};
+use crate::core::seal::SealStanza;
 
 /// `url`: where the server can be reached if nobody said.
 pub(super) fn of(
@@ -33,25 +33,21 @@ pub(super) fn of(
         cluster_name: config.cluster_name().unwrap_or_default().to_owned(),
         metrics_open: listeners.iter().any(|listener| listener.metrics_open),
         metrics_retention: config.prometheus_retention().unwrap_or(usual.metrics_retention),
-        configuration: config.sanitized(listeners, storage),
-        seals: Seals::from_stanzas(&stanzas(config))?,
+        seals: config.seals()?,
         shares_need_token: listeners.iter().any(|listener| listener.rekey_closed || listener.generate_root_closed),
+        configuration: config.sanitized(listeners, storage),
         ..usual
     })
 }
 
-/// The seals of the configuration, completed by the environment. That can also name the seal.
-fn stanzas(config: &Config) -> Vec<SealStanza> {
-    let written = config.seals.iter().map(|seal| SealStanza {
-        kind: seal.kind.clone(),
-        disabled: seal.disabled,
-        values: seal.values.clone(),
-    });
-    let mut stanzas: Vec<_> = written.collect();
-    if let Some(kind) = variable("SEAL_TYPE").filter(|kind| !stanzas.iter().any(|seal| seal.kind == *kind)) {
-        stanzas.push(SealStanza { kind, disabled: false, values: BTreeMap::new() });
+/// Completes the seals of the configuration by the environment, which can also name the seal.
+pub(super) fn complete(seals: &mut Vec<Seal>) {
+    if let Some(kind) = variable("SEAL_TYPE").filter(|kind| !seals.iter().any(|seal| seal.stanza.kind == *kind)) {
+        let stanza = SealStanza { kind, disabled: false, values: BTreeMap::new() };
+        seals.push(Seal { place: "VAULT_SEAL_TYPE".to_owned(), stanza });
     }
-    for stanza in stanzas.iter_mut().filter(|stanza| stanza.kind == "transit" && !stanza.disabled) {
+    let stanzas = seals.iter_mut().map(|seal| &mut seal.stanza);
+    for stanza in stanzas.filter(|stanza| stanza.kind == "transit" && !stanza.disabled) {
         for (key, name) in SEAL_VARIABLES {
             if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
                 stanza.values.insert((*key).to_owned(), value);
@@ -63,7 +59,6 @@ fn stanzas(config: &Config) -> Vec<SealStanza> {
             }
         }
     }
-    stanzas
 }
 
 fn lockout_disabled() -> Result<bool, String> {
