@@ -15,6 +15,9 @@
 //! writes use it, and `core/protection/worker.rs` encrypts record after record anew (`barrier/migrate.rs`) until no other
 //! term is named, and those can go. Engines know nothing of it.
 //!
+//! The life of a seal: `core/seal` gathers shares (`crypto/shamir.rs`) or asks what unseals without people, and has the root
+//! key; `core/lifecycle.rs` opens the barrier with it and makes what an unsealed server is, and forgets all of that at a seal.
+//!
 //! | module | what it does | may import |
 //! |---|---|---|
 //! | `crypto` | turns keys and bytes into bytes | nothing |
