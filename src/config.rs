@@ -8,7 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
-use crate::core::seal::{SealStanza, Seals};
+use crate::core::seal::SealStanza;
 use crate::hcl::{self, Item, Value};
 
 pub use listener::Listener;
@@ -38,6 +38,7 @@ pub struct Config {
 }
 
 /// How the root key is kept, and where that is written, as `FILE:LINE`.
+#[derive(Clone)]
 pub struct Seal {
     pub place: String,
     pub stanza: SealStanza,
@@ -173,7 +174,7 @@ impl Config {
     /// What only all files together can show.
     fn check(&self) -> Result<(), String> {
         let (default, max) = (self.default_lease_ttl(), self.max_lease_ttl());
-        let usual = (!max.is_zero()).then_some(max).unwrap_or(LEASE_TTL_USUAL);
+        let usual = if max.is_zero() { LEASE_TTL_USUAL } else { max };
         if default > usual {
             return Err(format!(
                 "default_lease_ttl, {} seconds, is above max_lease_ttl, {} seconds: raise max_lease_ttl",
@@ -238,14 +239,6 @@ impl Config {
 
     pub fn pid_file(&self) -> Option<&Path> {
         self.text("pid_file").map(Path::new)
-    }
-
-    /// The seals that are written, at work.
-    pub fn seals(&self) -> Result<Seals, String> {
-        for Seal { place, stanza } in &self.seals {
-            Seals::from_stanzas(std::slice::from_ref(stanza)).map_err(|error| format!("{place}: {error}"))?;
-        }
-        Seals::from_stanzas(self.seals.iter().map(|seal| &seal.stanza))
     }
 
     pub fn prometheus_retention(&self) -> Option<Duration> {

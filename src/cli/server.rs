@@ -25,6 +25,7 @@ mod settings;
 mod signals;
 
 #[derive(Clone, clap::Args)]
+#[allow(clippy::struct_excessive_bools, reason = "each is a flag of the command line")]
 pub(super) struct Args {
     /// A file of configuration, HCL or JSON, or a directory of such files; may be repeated.
     #[arg(long, value_name = "FILE_OR_DIR")]
@@ -126,7 +127,7 @@ fn test(args: &Args, config: &Config) -> Result<(), String> {
     for listener in &config.listeners {
         listen::tls_of(listener)?;
     }
-    config.seals()?;
+    settings::seals(config)?;
     print_line("The configuration is valid.");
     Ok(())
 }

@@ -146,7 +146,7 @@ struct ToBeSigned {
 /// As RFC 5280, 4.1.
 #[derive(Sequence)]
 struct Signed {
-    to_be_signed: ToBeSigned,
+    contents: ToBeSigned,
     algorithm: AlgorithmIdentifierOwned,
     signature: BitString,
 }
@@ -166,7 +166,7 @@ fn sign(
     serial[0] = serial[0] & 0x3f | 0x40;
     let algorithm = AlgorithmIdentifierOwned { oid: ECDSA_WITH_SHA256, parameters: None };
     let time = |seconds| UtcTime::from_unix_duration(Duration::from_secs(seconds)).map(Time::UtcTime);
-    let to_be_signed = ToBeSigned {
+    let contents = ToBeSigned {
         version: VERSION_3,
         serial_number: SerialNumber::new(&serial)?,
         signature: algorithm.clone(),
@@ -176,9 +176,9 @@ fn sign(
         public_key,
         extensions,
     };
-    let digest = Hash::Sha2_256.digest(&to_be_signed.to_der()?);
+    let digest = Hash::Sha2_256.digest(&contents.to_der()?);
     let signature = BitString::from_bytes(&issuer.sign_der(&digest).map_err(|_| UNUSABLE)?)?;
-    let signed = Signed { to_be_signed, algorithm, signature };
+    let signed = Signed { contents, algorithm, signature };
     Ok(std::mem::take(&mut *pem::encode("CERTIFICATE", &signed.to_der()?)?))
 }
 

@@ -70,7 +70,7 @@ impl Drop for PidFile {
     }
 }
 
-/// Whoever supervises the process, as systemd does (sd_notify(3)), if anybody.
+/// Whoever supervises the process, as systemd does (`sd_notify(3)`), if anybody.
 #[derive(Clone)]
 pub(super) struct Supervisor(Option<SocketAddr>);
 

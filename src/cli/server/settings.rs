@@ -7,7 +7,7 @@ use crate::cli::variable;
 use crate::config::{Config, Listener, Seal, Storage};
 use crate::core::Settings;
 use crate::core::mounts::UserLockout;
-use crate::core::seal::SealStanza;
+use crate::core::seal::{SealStanza, Seals};
 
 /// `url`: where the server can be reached if nobody said.
 pub(super) fn of(
@@ -33,16 +33,28 @@ pub(super) fn of(
         cluster_name: config.cluster_name().unwrap_or_default().to_owned(),
         metrics_open: listeners.iter().any(|listener| listener.metrics_open),
         metrics_retention: config.prometheus_retention().unwrap_or(usual.metrics_retention),
-        seals: config.seals()?,
-        shares_need_token: listeners.iter().any(|listener| listener.rekey_closed || listener.generate_root_closed),
         configuration: config.sanitized(listeners, storage),
+        seals: seals(config)?,
+        shares_need_token: listeners.iter().any(|listener| listener.rekey_closed || listener.generate_root_closed),
         ..usual
     })
 }
 
-/// Completes the seals of the configuration by the environment, which can also name the seal.
-pub(super) fn complete(seals: &mut Vec<Seal>) {
-    if let Some(kind) = variable("SEAL_TYPE").filter(|kind| !seals.iter().any(|seal| seal.stanza.kind == *kind)) {
+/// The seals of the configuration, at work.
+pub(super) fn seals(config: &Config) -> Result<Seals, String> {
+    let written = completed(config);
+    for Seal { place, stanza } in &written {
+        Seals::from_stanzas([stanza]).map_err(|error| format!("{place}: {error}"))?;
+    }
+    Seals::from_stanzas(written.iter().map(|seal| &seal.stanza))
+}
+
+/// What is written of seals, completed by the environment. That can also name the seal.
+fn completed(config: &Config) -> Vec<Seal> {
+    let mut seals = config.seals.clone();
+    if let Some(kind) =
+        variable("SEAL_TYPE").filter(|kind| !kind.is_empty() && !seals.iter().any(|seal| seal.stanza.kind == *kind))
+    {
         let stanza = SealStanza { kind, disabled: false, values: BTreeMap::new() };
         seals.push(Seal { place: "VAULT_SEAL_TYPE".to_owned(), stanza });
     }
@@ -59,6 +71,7 @@ pub(super) fn complete(seals: &mut Vec<Seal>) {
             }
         }
     }
+    seals
 }
 
 fn lockout_disabled() -> Result<bool, String> {

@@ -325,22 +325,22 @@ fn a_client_certificate_logs_in() {
     root("sys/auth/cert", json!({"type": "cert"}));
     let trusted = json!({"certificate": pki.authority.certificate(), "token_policies": "p"});
     root("auth/cert/certs/web", trusted);
-    let log_in = |client: Client, listener: usize| {
+    let enter = |client: Client, listener: usize| {
         let mut connection = Connection::over(client.connect(server.stream(listener)).unwrap());
         connection.send(&request("POST", "auth/cert/login").without_token().json(&json!({}))).unwrap()
     };
     let alice = pki.issue("alice", Usage::Client);
     for version in [&version::TLS12, &version::TLS13] {
-        let login = log_in(pki.client().speaking(version).with(&alice), 1).expect(200).json();
+        let login = enter(pki.client().speaking(version).with(&alice), 1).expect(200).json();
         assert_eq!(
             (&login["auth"]["metadata"]["common_name"], &login["auth"]["policies"]),
             (&json!("alice"), &json!(["default", "p"]))
         );
     }
-    log_in(pki.client(), 1).refused(400, "client certificate must be supplied");
-    let refusal = log_in(pki.client().with(&other.issue("alice", Usage::Client)), 1).refused_with(400);
+    enter(pki.client(), 1).refused(400, "client certificate must be supplied");
+    let refusal = enter(pki.client().with(&other.issue("alice", Usage::Client)), 1).refused_with(400);
     assert!(refusal.starts_with("invalid certificate or no client certificate supplied"), "{refusal}");
-    log_in(pki.client().with(&alice), 2).refused(400, "client certificate must be supplied");
+    enter(pki.client().with(&alice), 2).refused(400, "client certificate must be supplied");
     let over_plain = plain.send(&request("POST", "auth/cert/login").without_token().json(&json!({}))).unwrap();
     over_plain.refused(400, "tls connection required");
 }
