@@ -14,6 +14,7 @@ import javax.crypto.KeyGenerator;
 import javax.crypto.SecretKey;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
+import org.springframework.core.io.FileSystemResource;
 import org.springframework.scheduling.concurrent.SimpleAsyncTaskScheduler;
 import org.springframework.vault.VaultException;
 import org.springframework.vault.authentication.AppRoleAuthentication;
@@ -23,6 +24,7 @@ import org.springframework.vault.authentication.AppRoleAuthenticationOptions.Sec
 import org.springframework.vault.authentication.ClientAuthentication;
 import org.springframework.vault.authentication.LifecycleAwareSessionManager;
 import org.springframework.vault.authentication.LifecycleAwareSessionManagerSupport.FixedTimeoutRefreshTrigger;
+import org.springframework.vault.authentication.SimpleSessionManager;
 import org.springframework.vault.authentication.TokenAuthentication;
 import org.springframework.vault.authentication.UsernamePasswordAuthentication;
 import org.springframework.vault.authentication.UsernamePasswordAuthenticationOptions;
@@ -40,6 +42,7 @@ import org.springframework.vault.support.Policy.BuiltinCapabilities;
 import org.springframework.vault.support.Policy.Rule;
 import org.springframework.vault.support.Signature;
 import org.springframework.vault.support.SslConfiguration;
+import org.springframework.vault.support.SslConfiguration.KeyStoreConfiguration;
 import org.springframework.vault.support.TransitKeyType;
 import org.springframework.vault.support.VaultMetadataRequest;
 import org.springframework.vault.support.VaultMount;
@@ -50,6 +53,7 @@ import org.springframework.vault.support.VaultTransitKeyConfiguration;
 import org.springframework.vault.support.VaultTransitKeyCreationRequest;
 import org.springframework.vault.support.Versioned;
 import org.springframework.vault.support.Versioned.Version;
+import org.springframework.web.client.ResourceAccessException;
 import org.springframework.web.client.RestTemplate;
 
 /** What Spring programs do, through the templates that Spring gives them. */
@@ -67,6 +71,7 @@ final class Spring {
         policies();
         system();
         errors();
+        servers();
         Checks.end();
     }
 
@@ -369,6 +374,29 @@ final class Spring {
             ROOT.opsForSys().mount("sys/x", VaultMount.create("kv"));
             return null;
         }));
+    }
+
+    /** A client of another server, which trusts the authorities in a file. */
+    private static VaultTemplate elsewhere(String address, String authorities) {
+        VaultEndpoint endpoint = VaultEndpoint.from(URI.create(System.getenv(address)));
+        SslConfiguration trust = authorities == null ? SslConfiguration.unconfigured() : SslConfiguration.forTrustStore(
+                KeyStoreConfiguration.of(new FileSystemResource(authorities)).withStoreType("PEM"));
+        return new VaultTemplate(endpoint, ClientHttpRequestFactoryFactory.create(new ClientOptions(), trust),
+                new SimpleSessionManager(new TokenAuthentication(System.getenv("VAULT_TOKEN"))));
+    }
+
+    private static void servers() {
+        Checks.check("tls", "with the authority it is trusted", () -> Checks.equal(
+                elsewhere("COMPAT_TLS_ADDR", System.getenv("COMPAT_TLS_CACERT")).read("auth/token/lookup-self")
+                        .getRequiredData().get("type"), "service"));
+        Checks.check("tls", "without it, it is not", () -> Checks.raises(
+                error -> error instanceof ResourceAccessException && error.getMessage().contains("certification path"),
+                () -> elsewhere("COMPAT_TLS_ADDR", null).read("auth/token/lookup-self")));
+        Checks.check("sealed", "503 is told", () -> {
+            raises("Status 503", () -> elsewhere("COMPAT_SEALED_ADDR", null).read("secret/data/a"));
+            Checks.equal(elsewhere("COMPAT_SEALED_ADDR", null).opsForSys().health().isSealed(), true);
+            Checks.equal(elsewhere("COMPAT_SEALED_ADDR", null).opsForSys().getUnsealStatus().isSealed(), true);
+        });
     }
 
     private Spring() {}

@@ -9,7 +9,7 @@ use tokio::net::TcpListener;
 use tokio::signal::unix::{Signal, SignalKind, signal};
 
 use super::output::print_line;
-use super::{dev, variable};
+use super::{dev, reset, seed, variable};
 use crate::api::weak;
 use crate::barrier::Sealed;
 use crate::clock::Clock;
@@ -38,6 +38,9 @@ pub(super) struct Args {
     /// Storage engine of the data directory: sled or redb.
     #[arg(long, value_name = "ENGINE", default_value = "sled")]
     dev_storage: storage::Engine,
+    /// Writes what is in this file, path by path, before the dev server answers anybody.
+    #[arg(long, value_name = "FILE")]
+    dev_seed: Option<PathBuf>,
     /// Level of the log: trace, debug, info, warn, error or off.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -60,13 +63,19 @@ pub(super) fn run(args: Args) -> Result<(), String> {
         let api_addr = variable("API_ADDR").unwrap_or_else(|| format!("http://{address}"));
         let (store, settings) = open_store(args.dev_data_dir.as_deref(), args.dev_storage)?;
         let settings = Settings { api_addr, ..settings };
-        let core = Core::new(Sealed::new(store), settings, Clock::System);
+        let core = Core::new(Sealed::new(store.clone()), settings, Clock::System);
         let wanted = args.dev_root_token_id.or_else(|| variable("DEV_ROOT_TOKEN_ID")).filter(|token| !token.is_empty());
         let opened = dev::open(&core, args.dev_data_dir.as_deref(), wanted.as_deref())?;
+        if let Some(file) = &args.dev_seed {
+            seed::sow(&core, file, &opened.root_token)?;
+        }
         if !args.dev_no_store_token {
             dev::store_token(&opened.root_token);
         }
         print_line(&dev::banner(address, &opened, args.dev_data_dir.as_deref()));
+        if args.dev_data_dir.is_none() {
+            reset::allow(&core, store, opened.unseal_key)?;
+        }
         tokio::task::spawn_blocking({
             let core = Arc::downgrade(&core);
             move || tick(&core)

@@ -3,7 +3,7 @@
 //! Find the row, find the caller, admit, run. Knows no engine's business and nothing of HTTP.
 
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -33,6 +33,7 @@ pub mod mounts;
 mod place;
 pub mod protection;
 pub mod receipts;
+pub mod reset;
 pub mod seal;
 mod second_factor;
 mod tables;
@@ -67,6 +68,8 @@ pub struct Core {
     pub(crate) working: Workings,
     tables: Arc<Tables>,
     pub(crate) meters: Meters,
+    /// Where a dev server can go back to.
+    origin: OnceLock<reset::Origin>,
 }
 
 impl Drop for Core {
@@ -183,6 +186,7 @@ impl Core {
             quotas: Quotas::default(),
             audit: Audit::default(),
             working: Workings::default(),
+            origin: OnceLock::new(),
         })
     }
 

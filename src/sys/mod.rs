@@ -6,6 +6,7 @@ pub mod auth;
 pub mod capabilities;
 pub mod counters;
 pub mod customer_keys;
+pub mod dev;
 mod entry;
 pub mod explain;
 pub mod health;
@@ -38,6 +39,7 @@ const ROUTES: &[Route<Core>] = &[
     read::<status::Initialised>       ("init").open().while_sealed().bare(),
     write::<status::Initialise>       ("init").open().while_sealed().bare(),
     read::<status::Leader>            ("leader").open().while_sealed().bare(),
+    write::<dev::Reset>               ("dev/reset").sudo().slow(),
     read::<mounts::ListMounts>        ("mounts").echoed(),
     read::<mounts::ReadMount>         ("mounts/{path..}").echoed(),
     write::<mounts::EnableMount>      ("mounts/{path..}"),

@@ -42,7 +42,8 @@ pub(crate) async fn run(root: &VaultClient) -> Done {
 
 async fn create(root: &VaultClient, mount: &str, name: &str, kind: KeyType) -> Done {
     let mut options = CreateKeyRequestBuilder::default();
-    Ok(key::create(root, mount, name, Some(options.key_type(kind).exportable(true).allow_plaintext_backup(true))).await?)
+    Ok(key::create(root, mount, name, Some(options.key_type(kind).exportable(true).allow_plaintext_backup(true)))
+        .await?)
 }
 
 async fn encrypts(root: &VaultClient, mount: &str, name: &str, kind: KeyType) -> Done {
