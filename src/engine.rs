@@ -229,6 +229,12 @@ impl<E: ?Sized + 'static> Route<E> {
         self
     }
 
+    /// Takes shares of the key that people hold, in place of a token.
+    pub const fn shares(mut self) -> Self {
+        self.row.access = Access::Shares;
+        self
+    }
+
     /// Is answered while the barrier is sealed.
     pub const fn while_sealed(mut self) -> Self {
         self.row.while_sealed = true;

@@ -150,7 +150,7 @@ pub fn refusal(tokens: &Tokens, view: &View<'_>, caller: &Caller, access: Access
 pub fn admit_anyone(access: Access) -> Result<Admitted, Error> {
     match access {
         Access::Open => Ok(Admitted { caller: None }),
-        Access::Token | Access::Sudo => Err(Error::Unauthenticated),
+        Access::Token | Access::Sudo | Access::Shares => Err(Error::Unauthenticated),
     }
 }
 

@@ -104,6 +104,13 @@ impl Quotas {
         self.reload(view)
     }
 
+    /// Forgets the quotas: the barrier is sealed.
+    pub fn clear(&self) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.any.store(false, Ordering::Release);
+        *self.state.write().unwrap_or_else(PoisonError::into_inner) = Arc::default();
+    }
+
     /// Counts a request, if a quota is for it.
     pub fn count(&self, path: &str, client: IpAddr, now: impl FnOnce() -> Timestamp) -> Option<Count> {
         self.any.load(Ordering::Acquire).then(|| self.count_by(path, None, client, now())).flatten()

@@ -16,7 +16,7 @@ use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
 
 use self::batch::BatchTokens;
-pub use self::id::{Id, new_accessor, new_token, random_word};
+pub use self::id::{Id, TOKEN_TEXT_LEN, new_accessor, new_token, random_word};
 use self::record::{AccessorRecord, Note, accessor_path, child_path};
 pub use self::record::{TokenRecord, nanoseconds};
 pub use self::tidy::TIDY_STARTED;

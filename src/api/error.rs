@@ -98,6 +98,7 @@ impl From<barrier::Error> for Error {
     fn from(error: barrier::Error) -> Self {
         match error {
             barrier::Error::Locked { name, version } => Self::Locked { name, version },
+            barrier::Error::InUse => Self::Unavailable(error.to_string().into()),
             error => Self::internal(error),
         }
     }

@@ -36,6 +36,8 @@ pub enum Access {
     Sudo,
     /// Nothing.
     Open,
+    /// Shares of the key that people hold, in the request; as `Sudo` besides, where an operator wants that.
+    Shares,
 }
 
 /// How an answer's data meets the wire.

@@ -15,12 +15,12 @@ use zeroize::Zeroizing;
 
 use super::protector::{KeyVersion, Protector, Wrapper};
 use super::record::{self, damaged};
+use super::root::Root;
 use super::term::{Limits, StoredKeyring, StoredTerm, Term};
 use super::view::{decode, encode};
-use super::{Error, PLATFORM_KEYRING_KEY};
-use crate::crypto::record::RecordKey;
+use super::{Error, PLATFORM_KEYRING_KEY, RootKey};
 use crate::sabotage;
-use crate::storage::{Batch, Store};
+use crate::storage::{Batch, Seq, Store};
 
 pub(super) struct Keyring {
     /// Where the keyring itself is stored.
@@ -37,7 +37,7 @@ pub(super) struct Keyring {
 
 /// What encrypts the keyring's own record.
 enum Parent {
-    Root(RecordKey),
+    Root(RwLock<Root>),
     Platform(Arc<Keyring>),
 }
 
@@ -63,6 +63,15 @@ impl Slot {
     }
 }
 
+/// How much the newest term was used.
+pub struct Usage {
+    pub term: u32,
+    /// When it was made, in nanoseconds since 1970; zero if nobody noted that yet.
+    pub made_ns: i64,
+    /// Records encrypted with it, at most.
+    pub uses: u64,
+}
+
 /// One term as others may know it.
 pub struct TermState {
     pub id: u32,
@@ -71,14 +80,14 @@ pub struct TermState {
 }
 
 impl Keyring {
-    pub(super) fn create_platform(root: RecordKey, store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
-        let (path, parent) = (PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root));
+    pub(super) fn create_platform(root: &RootKey, store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
+        let (path, parent) = (PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(RwLock::new(Root::new(root))));
         Self::with_first_term(path, parent, store, limits, Protector::Platform)
     }
 
-    pub(super) fn open_platform(root: RecordKey, store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
-        Self::load(PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(root), store, limits, &|_| None)?
-            .ok_or(Error::WrongState("the store is not initialised"))
+    pub(super) fn open_platform(root: &RootKey, store: Arc<dyn Store>, limits: Limits) -> Result<Self, Error> {
+        let (path, parent) = (PLATFORM_KEYRING_KEY.to_owned(), Parent::Root(RwLock::new(Root::new(root))));
+        Self::load(path, parent, store, limits, &|_| None)?.ok_or(Error::WrongState("the store is not initialised"))
     }
 
     /// A new keyring below the platform's, with the same limits.
@@ -152,10 +161,7 @@ impl Keyring {
     ) -> Result<Option<Self>, Error> {
         let Some(bytes) = store.get(path.as_bytes())?.value else { return Ok(None) };
         let plaintext = match &parent {
-            Parent::Root(key) => {
-                let (term, body) = record::split(&path, &bytes)?;
-                record::decrypt(key, term, &path, body).map_err(|_| Error::WrongRootKey)?
-            }
+            Parent::Root(root) => root.read().unwrap_or_else(PoisonError::into_inner).decrypt(&path, &bytes)?,
             Parent::Platform(platform) => {
                 platform.decrypt(&path, &bytes)?.ok_or_else(|| damaged(&path, NO_SUCH_TERM))?
             }
@@ -286,6 +292,58 @@ impl Keyring {
         Ok(())
     }
 
+    // === the newest term ===
+
+    /// Adds a term, made at this time, with which everything is encrypted from now on. Returns its number.
+    pub(super) fn rotate(&self, now_ns: i64) -> Result<u32, Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.replace(|terms| {
+            let id = terms.add(&self.path, None, self.limits)?;
+            terms.date_newest(now_ns);
+            Ok(id)
+        })
+    }
+
+    /// Notes that the newest term was made at this time, if nobody noted a time yet.
+    pub(super) fn date(&self, now_ns: i64) -> Result<(), Error> {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        if self.newest()?.made_ns.load(Ordering::Acquire) != 0 {
+            return Ok(());
+        }
+        self.replace(|terms| {
+            terms.date_newest(now_ns);
+            Ok(())
+        })
+    }
+
+    pub(super) fn usage(&self) -> Result<Usage, Error> {
+        let term = self.newest()?;
+        let made_ns = term.made_ns.load(Ordering::Acquire);
+        Ok(Usage { term: term.id, made_ns, uses: term.uses.load(Ordering::Relaxed) })
+    }
+
+    // === the root key ===
+
+    /// Whether this root key is the one above.
+    pub(super) fn is_under(&self, root: &RootKey) -> bool {
+        match &self.parent {
+            Parent::Root(own) => own.read().unwrap_or_else(PoisonError::into_inner).is(root),
+            Parent::Platform(_) => false,
+        }
+    }
+
+    /// Puts the keyring under another root key: `batch` and the new encryption become one commit.
+    pub(super) fn rekey(&self, root: &RootKey, batch: Batch) -> Result<Seq, Error> {
+        let Parent::Root(own) = &self.parent else { return Err(Error::WrongState("only the platform has a root key")) };
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        let new = Root::new(root);
+        let record = new.encrypt(&self.path, &encode(&self.read_terms(Terms::to_stored)))?;
+        let old = self.stored()?;
+        let seq = self.store.commit(batch.expect_value(self.path.as_str(), old).put(self.path.as_str(), record))?;
+        *own.write().unwrap_or_else(PoisonError::into_inner) = new;
+        Ok(seq)
+    }
+
     // === changes ===
 
     /// Changes the terms: first where they are stored, then here. The caller holds `changing`.
@@ -302,10 +360,13 @@ impl Keyring {
     /// Replaces the stored form. A keyring that was deleted stays deleted, whoever still holds it.
     fn rewrite(&self, stored: &StoredKeyring) -> Result<(), Error> {
         let path = self.path.as_str();
-        let old = self.store.get(path.as_bytes())?.value.ok_or_else(|| damaged(path, MISSING))?;
-        let batch = Batch::new().expect_value(path, old).put(path, self.encrypt_stored(stored)?);
+        let batch = Batch::new().expect_value(path, self.stored()?).put(path, self.encrypt_stored(stored)?);
         self.store.commit(batch)?;
         Ok(())
+    }
+
+    fn stored(&self) -> Result<Vec<u8>, Error> {
+        self.store.get(self.path.as_bytes())?.value.ok_or_else(|| damaged(&self.path, MISSING))
     }
 
     fn newest(&self) -> Result<Arc<Term>, Error> {
@@ -323,7 +384,7 @@ impl Keyring {
     fn encrypt_stored(&self, stored: &StoredKeyring) -> Result<Vec<u8>, Error> {
         let plaintext = encode(stored);
         match &self.parent {
-            Parent::Root(key) => record::encrypt(key, ROOT_TERM, &self.path, &plaintext),
+            Parent::Root(root) => root.read().unwrap_or_else(PoisonError::into_inner).encrypt(&self.path, &plaintext),
             Parent::Platform(platform) => Ok(platform.encrypt(&self.path, &plaintext)?.0),
         }
     }
@@ -364,6 +425,12 @@ impl Terms {
         Ok(())
     }
 
+    fn date_newest(&self, now_ns: i64) {
+        if let Some((_, Slot::Open(term))) = self.by_id.last_key_value() {
+            term.made_ns.store(now_ns, Ordering::Release);
+        }
+    }
+
     fn locked_by(&self) -> Option<&KeyVersion> {
         self.by_id.values().find_map(|slot| match slot {
             Slot::Open(_) => None,
@@ -387,8 +454,6 @@ fn locked(stored: &StoredTerm) -> Error {
     stored.wrapped_by().map_or(Error::WrongState("a term is locked"), |key| Error::locked(key.clone()))
 }
 
-/// The root key encrypts nothing but the platform keyring; its records name this term.
-const ROOT_TERM: u32 = 0;
 const FIRST_TERM: u32 = 1;
 const MISSING: &str = "it is missing";
 pub(super) const NO_SUCH_TERM: &str = "the keyring has no such term";

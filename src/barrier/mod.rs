@@ -13,11 +13,10 @@
 //! | `platform/<path>` | a record of the platform, encrypted by the platform keyring |
 //! | `scope/<scope>/<path>` | a record of one scope, encrypted by that scope's keyring |
 
-use std::sync::Arc;
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 
 use uuid::Uuid;
 
-use crate::crypto::record::RecordKey;
 use crate::crypto::secret::Secret;
 pub use crate::storage::Seq;
 use crate::storage::{self, Batch, Durable, Store};
@@ -26,11 +25,12 @@ mod keyring;
 mod migrate;
 mod protector;
 mod record;
+mod root;
 mod term;
 mod view;
 
 use keyring::Keyring;
-pub use keyring::TermState;
+pub use keyring::{TermState, Usage};
 pub use migrate::{Pass, Portion};
 pub use protector::{KeyVersion, Protector, Wrapper};
 use term::Limits;
@@ -57,6 +57,9 @@ pub enum Error {
     /// `initialise` on a store that is initialised, or `unseal` on one that is not.
     #[error("{0}")]
     WrongState(&'static str),
+    /// The barrier is open, or not all that was opened before is closed yet.
+    #[error("requests from before the seal are still being worked on")]
+    InUse,
     #[error(transparent)]
     Storage(storage::Error),
 }
@@ -83,11 +86,13 @@ impl From<storage::Error> for Error {
 pub struct Sealed {
     store: Arc<dyn Store>,
     limits: Limits,
+    /// The keyring of what was opened last. Two of them would each undo the changes of the other.
+    opened: Arc<Mutex<Weak<Keyring>>>,
 }
 
 impl Sealed {
     pub fn new(store: Arc<dyn Store>) -> Self {
-        Self { store, limits: Limits::DEFAULT }
+        Self { store, limits: Limits::DEFAULT, opened: Arc::default() }
     }
 
     /// The seal record, `None` before `initialise`. It is not encrypted.
@@ -97,20 +102,38 @@ impl Sealed {
 
     /// Makes the platform keyring under `root` and writes it together with the seal record; durable on return.
     pub fn initialise(&self, root: &RootKey, seal_record: Vec<u8>) -> Result<Unsealed, Error> {
-        if self.seal_record()?.is_some() {
-            return Err(Error::WrongState("the store is already initialised"));
-        }
-        let platform = Keyring::create_platform(RecordKey::new(root.expose()), self.store.clone(), self.limits)?;
-        let batch = Batch::new().expect_absent(SEAL_KEY).put(SEAL_KEY, seal_record);
-        let seq = self.store.commit(platform.create_in(batch)?)?;
-        self.store.durable(seq).wait();
-        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform), tally: Arc::default() })
+        self.open(|| {
+            if self.seal_record()?.is_some() {
+                return Err(Error::WrongState("the store is already initialised"));
+            }
+            let platform = Keyring::create_platform(root, self.store.clone(), self.limits)?;
+            let batch = Batch::new().expect_absent(SEAL_KEY).put(SEAL_KEY, seal_record);
+            let seq = self.store.commit(platform.create_in(batch)?)?;
+            self.store.durable(seq).wait();
+            Ok(platform)
+        })
     }
 
     /// Opens the platform keyring with the root key.
     pub fn unseal(&self, root: &RootKey) -> Result<Unsealed, Error> {
-        let platform = Keyring::open_platform(RecordKey::new(root.expose()), self.store.clone(), self.limits)?;
-        Ok(Unsealed { store: self.store.clone(), platform: Arc::new(platform), tally: Arc::default() })
+        self.open(|| Keyring::open_platform(root, self.store.clone(), self.limits))
+    }
+
+    /// Replaces the seal record by another for the same root key, if it still is what `old` says; durable on return.
+    pub fn replace_seal_record(&self, old: &[u8], new: Vec<u8>) -> Result<(), Error> {
+        let seq = self.store.commit(Batch::new().expect_value(SEAL_KEY, old).put(SEAL_KEY, new))?;
+        self.store.durable(seq).wait();
+        Ok(())
+    }
+
+    fn open(&self, keyring: impl FnOnce() -> Result<Keyring, Error>) -> Result<Unsealed, Error> {
+        let mut opened = self.opened.lock().unwrap_or_else(PoisonError::into_inner);
+        if opened.strong_count() > 0 {
+            return Err(Error::InUse);
+        }
+        let platform = Arc::new(keyring()?);
+        *opened = Arc::downgrade(&platform);
+        Ok(Unsealed { store: self.store.clone(), platform, tally: Arc::default() })
     }
 }
 
@@ -161,6 +184,37 @@ impl Unsealed {
         let more = listing.keys.len() == limit;
         self.store.commit(listing.keys.into_iter().fold(Batch::new(), Batch::delete))?;
         Ok(more)
+    }
+
+    /// Whether this is the root key.
+    pub fn is_under(&self, root: &RootKey) -> bool {
+        self.platform.is_under(root)
+    }
+
+    /// Replaces the root key together with the seal record, if that still is what `old` says; durable on return. The keys
+    /// below stay what they are.
+    pub fn rekey(&self, root: &RootKey, old: &[u8], seal_record: Vec<u8>) -> Result<(), Error> {
+        let batch = Batch::new().expect_value(SEAL_KEY, old).put(SEAL_KEY, seal_record);
+        let seq = self.platform.rekey(root, batch)?;
+        self.store.durable(seq).wait();
+        Ok(())
+    }
+
+    /// Encrypts the platform's records with a new term from now on; durable on return.
+    pub fn rotate(&self, now_ns: i64) -> Result<u32, Error> {
+        let term = self.platform.rotate(now_ns)?;
+        self.store.durable(self.store.get(PLATFORM_KEYRING_KEY.as_bytes())?.seq).wait();
+        Ok(term)
+    }
+
+    /// Notes that the newest term was made at this time, if nobody noted a time yet.
+    pub fn date_term(&self, now_ns: i64) -> Result<(), Error> {
+        self.platform.date(now_ns)
+    }
+
+    /// How much the newest term was used.
+    pub fn usage(&self) -> Result<Usage, Error> {
+        self.platform.usage()
     }
 
     /// Resolves when everything up to `seq` survives a power cut.

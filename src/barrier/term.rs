@@ -1,6 +1,6 @@
 //! One data key of a keyring: its material, who can open it, and how often it was used. Knows no records.
 
-use std::sync::atomic::{AtomicU64, Ordering};
+use std::sync::atomic::{AtomicI64, AtomicU64, Ordering};
 
 use serde::{Deserialize, Serialize};
 use zeroize::Zeroizing;
@@ -25,7 +25,7 @@ pub(super) struct Limits {
 
 impl Limits {
     /// Half of what SP 800-38D allows.
-    pub(super) const DEFAULT: Self = Self { uses_max: 1 << 31, uses_step: 1 << 20 };
+    pub(super) const DEFAULT: Self = Self { uses_max: 1 << 31, uses_step: 1 << 16 };
 }
 
 /// A term that is open.
@@ -37,6 +37,8 @@ pub(super) struct Term {
     pub(super) uses: AtomicU64,
     /// Uses up to which the stored count is already right.
     pub(super) uses_reserved: AtomicU64,
+    /// When it was made, in nanoseconds since 1970; zero if nobody noted that.
+    pub(super) made_ns: AtomicI64,
 }
 
 /// What is stored in place of the material.
@@ -85,7 +87,8 @@ impl Term {
                 (material, Wrapping::Customer { by: by.clone(), wrapped: wrapped.0.to_vec() })
             }
         };
-        Ok(Some(Self::new(stored.id, material, wrapping, stored.uses_reserved, stored.uses_reserved)))
+        let term = Self::new(stored.id, material, wrapping, stored.uses_reserved, stored.uses_reserved);
+        Ok(Some(Self { made_ns: AtomicI64::new(stored.made_ns), ..term }))
     }
 
     /// The same data key under another protector.
@@ -93,13 +96,14 @@ impl Term {
         let material = Secret::made_by(|own: &mut [u8; 32]| own.copy_from_slice(self.material.expose()));
         let wrapping = Wrapping::of(keyring, self.id, &material, protector)?;
         let uses_reserved = self.uses_reserved.load(Ordering::Acquire);
-        Ok(Self::new(self.id, material, wrapping, uses_reserved, uses_reserved))
+        let made_ns = AtomicI64::new(self.made_ns.load(Ordering::Acquire));
+        Ok(Self { made_ns, ..Self::new(self.id, material, wrapping, uses_reserved, uses_reserved) })
     }
 
     fn new(id: u32, material: Secret<[u8; 32]>, wrapping: Wrapping, uses_reserved: u64, uses: u64) -> Self {
         let key = RecordKey::new(material.expose());
         let (uses, uses_reserved) = (AtomicU64::new(uses), AtomicU64::new(uses_reserved));
-        Self { id, key, material, wrapping, uses, uses_reserved }
+        Self { id, key, material, wrapping, uses, uses_reserved, made_ns: AtomicI64::new(0) }
     }
 
     /// The customer's key that it takes to open the stored form.
@@ -116,7 +120,8 @@ impl Term {
             Wrapping::Platform => StoredProtector::Platform { key: bytes(self.material.expose()) },
             Wrapping::Customer { by, wrapped } => StoredProtector::Customer { by: by.clone(), wrapped: bytes(wrapped) },
         };
-        StoredTerm { id: self.id, uses_reserved: self.uses_reserved.load(Ordering::Acquire), protector }
+        let uses_reserved = self.uses_reserved.load(Ordering::Acquire);
+        StoredTerm { id: self.id, uses_reserved, made_ns: self.made_ns.load(Ordering::Acquire), protector }
     }
 }
 
@@ -135,6 +140,8 @@ impl Stored for StoredKeyring {
 pub(super) struct StoredTerm {
     pub(super) id: u32,
     pub(super) uses_reserved: u64,
+    #[serde(default)]
+    made_ns: i64,
     protector: StoredProtector,
 }
 

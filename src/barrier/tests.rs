@@ -12,6 +12,7 @@ use base64::prelude::BASE64_STANDARD;
 use serde::{Deserialize, Serialize};
 
 use super::*;
+use crate::crypto::record::RecordKey;
 use crate::storage::{Engine, Listing, Memory, Read, Visit};
 
 /// A stored type.
@@ -221,12 +222,11 @@ fn only_the_root_key_of_the_store_unseals_it() {
 fn the_store_shows_neither_plaintexts_nor_keys() {
     let pairs = sample();
     let mut secrets = vec![b"platform".to_vec(), b"first".to_vec(), b"second".to_vec(), root().expose().to_vec()];
-    let root = RecordKey::new(root().expose());
-    let platform = Keyring::open_platform(root, store_of(&pairs), Limits::DEFAULT).unwrap();
+    let platform = Keyring::open_platform(&root(), store_of(&pairs), Limits::DEFAULT).unwrap();
     for (key, record) in pairs.iter().filter(|(key, _)| key.contains("keyring")) {
         let plaintext = if key == PLATFORM_KEYRING_KEY {
             let (term, body) = record::split(key, record).unwrap();
-            record::decrypt(&RecordKey::new(self::root().expose()), term, key, body).unwrap()
+            record::decrypt(&RecordKey::new(root().expose()), term, key, body).unwrap()
         } else {
             platform.decrypt(key, record).unwrap().unwrap()
         };

@@ -111,7 +111,7 @@ fn operation(row: &Row) -> Value {
     let mut operation = json!({
         "summary": text_of(&schema, "description"),
         "x-vault-sudo": row.access == Access::Sudo,
-        "x-vault-unauthenticated": row.access == Access::Open,
+        "x-vault-unauthenticated": matches!(row.access, Access::Open | Access::Shares),
         "responses": { "200": { "description": "OK" } },
     });
     let with_body = matches!(row.op, Op::Write | Op::Patch) && schema.get("properties").is_some();

@@ -1,7 +1,9 @@
-//! From an empty store to an unsealed server: initialise, unseal, and the root token of dev mode.
+//! From an empty store to an unsealed server, and back to a sealed one. How the root key is come by is `seal`'s business.
 
 use std::collections::BTreeMap;
-use std::sync::{Arc, PoisonError};
+use std::sync::{Arc, PoisonError, RwLock};
+use std::thread;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
@@ -9,17 +11,15 @@ use super::customer_keys::CustomerKeys;
 use super::customer_keys::approvals::Approvals;
 use super::mounts::{MountEntry, Mounts, Tune};
 use super::protection::Protections;
-use super::seal::{Cluster, SealRecord, UnsealKey};
+use super::seal::{Cluster, Recovery, Rekey, RootGeneration, SealRecord, Split};
 use super::second_factor::Waiting;
 use super::{Active, Core, new_uuid};
 use crate::access::Tokens;
 use crate::access::lockout::Lockout;
-use crate::access::tokens::{TokenRecord, new_token};
+use crate::access::tokens::{TokenRecord, nanoseconds, new_token};
 use crate::api::{Error, Token};
-use crate::barrier::{Horizon, KeyVersion, Protector, RootKey, Stored, StoredBytes, Unsealed, View};
-use crate::crypto::random::Random;
-use crate::crypto::secret::Secret;
-use crate::entropy::Entropy;
+use crate::barrier::{Horizon, KeyVersion, Protector, Stored, StoredBytes, Unsealed, View};
+use crate::clock::Stopwatch;
 
 /// How far a core is from answering.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -32,30 +32,41 @@ pub enum SealState {
 impl Core {
     pub fn seal_state(&self) -> Result<SealState, Error> {
         let Some(bytes) = self.sealed.seal_record()? else { return Ok(SealState::Uninitialised) };
-        let SealRecord { shares, threshold, .. } = SealRecord::from_bytes(&bytes)?;
+        let Split { shares, threshold } = SealRecord::from_bytes(&bytes)?.split();
         Ok(match self.active() {
             Some(_) => SealState::Unsealed { shares, threshold },
             None => SealState::Sealed { shares, threshold },
         })
     }
 
-    /// Makes the keys of an empty store, with one share, and leaves the barrier unsealed. Durable on return.
-    pub fn initialise(&self, unseal_key: &UnsealKey) -> Result<(), Error> {
-        let root: RootKey = Secret::made_by(|key: &mut [u8; 32]| Entropy.fill(key));
-        let record = SealRecord::new(&root, unseal_key)?;
-        self.activate(self.sealed.initialise(&root, record.to_bytes())?)
-    }
-
-    /// Opens the barrier of an initialised store.
-    pub fn unseal(&self, unseal_key: &UnsealKey) -> Result<(), Error> {
-        let bytes = self.sealed.seal_record()?.ok_or_else(|| Error::invalid("Vault is not initialized"))?;
-        let root = SealRecord::from_bytes(&bytes)?.root_key(unseal_key)?;
-        self.activate(self.sealed.unseal(&root)?)
+    /// Forgets everything that opens a record. Requests that have begun end first, those that come meanwhile are refused;
+    /// `own` of them wait for this.
+    pub fn seal(&self, own: usize) {
+        let Some(active) = self.active.write().unwrap_or_else(PoisonError::into_inner).take() else { return };
+        let _changing = self.unsealing.change();
+        tracing::warn!("the server is sealed");
+        self.unsealing.reset();
+        self.unsealing.end_patience();
+        active.stop_migrations();
+        let watch = Stopwatch::start();
+        while Arc::strong_count(&active) > 1 + own && watch.elapsed() < SEAL_DRAIN_MAX {
+            thread::sleep(DRAIN_STEP);
+        }
+        let left = Arc::strong_count(&active).saturating_sub(1 + own);
+        if left > 0 {
+            tracing::warn!(
+                requests = left,
+                "requests from before the seal are still being worked on; keys stay until their end"
+            );
+        }
+        self.audit.clear();
+        self.quotas.clear();
     }
 
     /// Reads what an active core needs, and makes on first use what is missing.
-    fn activate(&self, barrier: Unsealed) -> Result<(), Error> {
+    pub(super) fn activate(&self, barrier: Unsealed, recovery: Option<Recovery>) -> Result<(), Error> {
         let horizon = Horizon::default();
+        barrier.date_term(nanoseconds(self.clock.now()))?;
         let platform = barrier.platform();
         let view = platform.view(&horizon);
         let tokens = Arc::new(Tokens::open(&view)?);
@@ -84,6 +95,10 @@ impl Core {
             approvals: Approvals::default(),
             protections,
             cluster,
+            recovery: RwLock::new(recovery),
+            rekey: Rekey::default(),
+            recovery_rekey: Rekey::default(),
+            root_generation: RootGeneration::default(),
         });
         active.drive();
         *self.active.write().unwrap_or_else(PoisonError::into_inner) = Some(active);
@@ -147,10 +162,14 @@ impl Stored for DevToken {
 
 const DEV_TOKEN_PATH: &str = "dev/root-token";
 const CLUSTER_PATH: &str = "cluster";
+/// Requests end in less; one that takes longer is not waited for.
+const SEAL_DRAIN_MAX: Duration = Duration::from_secs(10);
+const DRAIN_STEP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
     use super::*;
+    use super::super::seal::UnsealKey;
     use crate::barrier::Sealed;
     use crate::clock::Clock;
     use crate::core::Settings;
@@ -199,18 +218,6 @@ mod tests {
         core.unseal(&key).unwrap();
         let mount = core.unsealed().unwrap().mounts.at("secret/").unwrap();
         assert_eq!((mount.kind, mount.entry.tune.options.as_ref().unwrap()["version"].as_str()), ("kv", "2"));
-    }
-
-    #[test]
-    fn unseal_keys_are_32_bytes_of_base64() {
-        let check =
-            |text: &str, expected: bool| assert_eq!(UnsealKey::from_base64(text).is_some(), expected, "{text:?}");
-        check("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=", true);
-        check(" AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=\n", true);
-        check("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHg==", false);
-        check("AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8g", false);
-        check("000102030405060708090a0b0c0d0e0f101112131415161718191a1b1c1d1e1f", false);
-        check("", false);
     }
 
     #[test]

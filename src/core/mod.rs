@@ -34,6 +34,7 @@ mod place;
 pub mod protection;
 pub mod receipts;
 pub mod reset;
+pub mod rotation;
 pub mod seal;
 mod second_factor;
 mod tables;
@@ -62,6 +63,7 @@ pub struct Core {
     pub(crate) settings: Settings,
     pub(crate) clock: Clock,
     sealed: Sealed,
+    unsealing: seal::Unsealing,
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
     pub(crate) audit: Audit,
@@ -101,6 +103,10 @@ pub struct Settings {
     /// For how long Prometheus' form of the metrics is kept where others collect it; here nothing is collected, and zero
     /// means that there is no such form.
     pub metrics_retention: Duration,
+    /// What unseals the server without people.
+    pub seals: seal::Seals,
+    /// `sys/rekey/*` and `sys/generate-root/*` take a token with `sudo`, besides the shares.
+    pub shares_need_token: bool,
 }
 
 impl Default for Settings {
@@ -115,6 +121,8 @@ impl Default for Settings {
             user_lockout_disabled: false,
             metrics_open: false,
             metrics_retention: METRICS_RETENTION,
+            seals: seal::Seals::default(),
+            shares_need_token: false,
         }
     }
 }
@@ -131,6 +139,11 @@ pub(crate) struct Active {
     pub(crate) approvals: Approvals,
     pub(crate) protections: Protections,
     pub(crate) cluster: seal::Cluster,
+    /// Who may do what otherwise takes the unseal key; nobody, where people hold that.
+    recovery: RwLock<Option<seal::Recovery>>,
+    rekey: seal::Rekey,
+    recovery_rekey: seal::Rekey,
+    root_generation: seal::RootGeneration,
 }
 
 /// What a quota for roles wants to know of a login.
@@ -182,6 +195,7 @@ impl Core {
             settings,
             clock,
             sealed,
+            unsealing: seal::Unsealing::default(),
             active: RwLock::new(None),
             quotas: Quotas::default(),
             audit: Audit::default(),
@@ -210,14 +224,16 @@ impl Core {
         let horizon = Horizon::default();
         let mut manner = Manner::default();
         let _working = (thread == Thread::Worker).then(|| self.working.enter(request, self.clock.now()));
-        let outcome = match self.active() {
+        let active = self.active();
+        let outcome = match &active {
             None => self.handle_sealed(request, thread, &mut manner),
             Some(active) => {
-                let errand = Errand { core: self, active: &active, request, horizon: &horizon, now: self.clock.now() };
+                let errand = Errand { core: self, active, request, horizon: &horizon, now: self.clock.now() };
                 self.handle_active(&errand, thread, &mut manner)
             }
         };
-        Some(Answer { outcome: outcome.transpose()?, manner, durable: self.durable(horizon.seq()) })
+        let durable = active.and_then(|active| active.durable(horizon.seq()));
+        Some(Answer { outcome: outcome.transpose()?, manner, durable })
     }
 
     /// Without the barrier only the rows that say so answer.
@@ -236,7 +252,8 @@ impl Core {
             return Ok(None);
         }
         (manner.shape, manner.row) = (target.row.shape, Some(target.number));
-        let admitted = gate::admit_anyone(target.row.access)?;
+        // Nobody can be known here, whatever the row asks for otherwise.
+        let admitted = gate::admit_anyone(Access::Open)?;
         let (mount, now) = (place.mount_path(), self.clock.now());
         let call = Call { request, mount, captures: target.captures, admitted, now, view: None, logins: None };
         place.backend().run(target.route, &call).map(Some)
@@ -258,7 +275,7 @@ impl Core {
         };
         manner.row = found.as_ref().ok().map(|target| target.number);
         let caller = match &found {
-            Ok(Target { row: Row { access: Access::Open, .. }, .. }) => Ok(None),
+            Ok(target) if self.access(target.row) == Access::Open => Ok(None),
             Err(Error::UnknownMethod) if !request.help => Err(Error::UnknownMethod),
             Ok(_) | Err(_) => active.identify(request, horizon, now).map(Some),
         };
@@ -298,8 +315,14 @@ impl Core {
 
     /// Work that time brings. Runs on a thread that may block.
     pub fn tick(&self) {
-        let Some(active) = self.active() else { return };
+        let Some(active) = self.active() else { return self.unseal_itself() };
         self.audit.tick();
+        if let Some(seal) = &self.settings.seals.current {
+            seal.tend(self.clock.now());
+        }
+        if let Err(error) = self.rotate_if_due(&active) {
+            tracing::error!(%error, "the key of the platform's records could not be rotated; it will be tried again");
+        }
         if let Err(error) = Mounts::purge_removed(&active) {
             tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
         }
@@ -344,6 +367,15 @@ impl Core {
         self.active().ok_or(Error::Sealed)
     }
 
+    /// What a row asks of callers on this server.
+    pub(crate) fn access(&self, row: &Row) -> Access {
+        match row.access {
+            Access::Shares if self.settings.shares_need_token => Access::Sudo,
+            Access::Shares => Access::Open,
+            access => access,
+        }
+    }
+
     /// The row that an operation on a path leads to, whoever may use it.
     pub(crate) fn row(&self, op: Op, path: &str) -> Result<Option<&'static Row>, Error> {
         let active = self.unsealed()?;
@@ -352,13 +384,6 @@ impl Core {
             None => active.mounts.find(path).and_then(|(mount, rest)| Some(mount.backend.find(op, rest).ok()?.row)),
         };
         Ok(found)
-    }
-
-    fn durable(&self, seq: Seq) -> Option<Durable> {
-        if seq == Seq::SETTLED {
-            return None;
-        }
-        self.active().map(|active| active.barrier.durable(seq)).filter(|durable| !durable.is_done())
     }
 
     fn place_in<'p>(self: &Arc<Self>, active: &Active, path: &'p str) -> Option<Place<'p>> {
@@ -392,7 +417,7 @@ impl<'a> Errand<'a> {
     ) -> Result<Admitted, Error> {
         let Self { active, request, horizon, .. } = *self;
         let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
-        let access = found.as_ref().map_or(Access::Token, |target| target.row.access);
+        let access = found.as_ref().map_or(Access::Token, |target| self.core.access(target.row));
         let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
         let admitted = gate::admit(caller, access, &request.into(), exists);
         admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))
@@ -441,6 +466,10 @@ impl<'a> Errand<'a> {
 }
 
 impl Active {
+    fn durable(&self, seq: Seq) -> Option<Durable> {
+        (seq != Seq::SETTLED).then(|| self.barrier.durable(seq)).filter(|durable| !durable.is_done())
+    }
+
     fn identify(&self, request: &Request, horizon: &Horizon, now: Timestamp) -> Result<Arc<Caller>, Error> {
         gate::identify(&self.tokens, &self.platform.view(horizon), request, now)
     }

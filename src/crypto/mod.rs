@@ -23,10 +23,12 @@ pub mod key_transport;
 pub mod key_wrap;
 pub mod mac;
 pub mod ml_dsa;
+pub mod pgp;
 pub mod random;
 pub mod record;
 pub mod rsa;
 pub mod secret;
+pub mod shamir;
 pub mod totp;
 pub mod wiped;
 

@@ -133,7 +133,7 @@ impl Hypothesis {
         let row = core.row(op, &path)?;
         let access = match only {
             Some(_) => sudo_access(core, &path)?,
-            None => row.map_or(Access::Token, |row| row.access),
+            None => row.map_or(Access::Token, |row| core.access(row)),
         };
         let exists = || row.filter(|row| row.creates).map(|_| Ok(exists));
         let needed = only.map_or_else(|| gate::needed(op, access, exists), Ok)?;
@@ -151,7 +151,7 @@ impl Hypothesis {
 /// Whether some operation on a path needs `sudo`.
 fn sudo_access(core: &Core, path: &str) -> Result<Access, Error> {
     for op in Op::ALL {
-        if core.row(op, path)?.is_some_and(|row| row.access == Access::Sudo) {
+        if core.row(op, path)?.is_some_and(|row| core.access(row) == Access::Sudo) {
             return Ok(Access::Sudo);
         }
     }

@@ -27,6 +27,11 @@ impl Endpoint for HostInfo {
     }
 }
 
+/// The name of the machine.
+pub(super) fn hostname() -> String {
+    read("sys/kernel/hostname").trim().to_owned()
+}
+
 /// A file of the kernel's; empty where there is none.
 fn read(name: &str) -> String {
     fs::read_to_string(format!("/proc/{name}")).unwrap_or_default()
@@ -125,7 +130,7 @@ fn host() -> Host {
     let uptime = read("uptime");
     let whole_seconds = uptime.split('.').next().unwrap_or_default();
     Host {
-        hostname: read("sys/kernel/hostname").trim().to_owned(),
+        hostname: hostname(),
         uptime: number(whole_seconds),
         boot_time: boot_time.map_or(0, number),
         os: std::env::consts::OS,

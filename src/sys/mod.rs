@@ -9,8 +9,10 @@ pub mod customer_keys;
 pub mod dev;
 mod entry;
 pub mod explain;
+pub mod generate_root;
 pub mod health;
 pub mod host;
+pub mod init;
 pub mod leases;
 pub mod locked_users;
 pub mod metrics;
@@ -21,12 +23,15 @@ pub mod plugins;
 pub mod policies;
 pub mod protection;
 pub mod quotas;
+pub mod rekey;
 pub mod remount;
+pub mod rotate;
 pub mod specs;
 pub mod status;
 pub mod tune;
 pub mod ui;
 pub mod ui_headers;
+pub mod unseal;
 pub mod wrapping;
 
 use crate::core::Core;
@@ -36,10 +41,41 @@ use crate::engine::{Engine, Route, delete, hash, list, patch, random, read, writ
 const ROUTES: &[Route<Core>] = &[
     read::<health::Health>            ("health").open().while_sealed().bare(),
     read::<status::SealStatus>        ("seal-status").open().while_sealed().bare(),
-    read::<status::Initialised>       ("init").open().while_sealed().bare(),
-    write::<status::Initialise>       ("init").open().while_sealed().bare(),
+    read::<init::Initialised>         ("init").open().while_sealed().bare(),
+    write::<init::Initialise>         ("init").open().while_sealed().bare().slow(),
+    write::<unseal::Unseal>           ("unseal").open().while_sealed().bare().slow(),
+    write::<unseal::Seal>             ("seal").sudo().while_sealed().bare().slow(),
+    write::<unseal::StepDown>         ("step-down").sudo().bare(),
     read::<status::Leader>            ("leader").open().while_sealed().bare(),
     write::<dev::Reset>               ("dev/reset").sudo().slow(),
+    read::<status::HaStatus>          ("ha-status").echoed(),
+    read::<rekey::ReadRekey>          ("rekey/init").shares().bare().slow(),
+    write::<rekey::BeginRekey>        ("rekey/init").shares().bare().slow(),
+    delete::<rekey::CancelRekey>      ("rekey/init").shares().bare().slow(),
+    write::<rekey::BringShare>        ("rekey/update").shares().bare().slow(),
+    read::<rekey::ReadVerify>         ("rekey/verify").shares().bare().slow(),
+    write::<rekey::Verify>            ("rekey/verify").shares().bare().slow(),
+    delete::<rekey::RestartVerify>    ("rekey/verify").shares().bare().slow(),
+    read::<rekey::ReadRekey>          ("rekey-recovery-key/init").shares().bare().slow(),
+    write::<rekey::BeginRekey>        ("rekey-recovery-key/init").shares().bare().slow(),
+    delete::<rekey::CancelRekey>      ("rekey-recovery-key/init").shares().bare().slow(),
+    write::<rekey::BringShare>        ("rekey-recovery-key/update").shares().bare().slow(),
+    read::<rekey::ReadVerify>         ("rekey-recovery-key/verify").shares().bare().slow(),
+    write::<rekey::Verify>            ("rekey-recovery-key/verify").shares().bare().slow(),
+    delete::<rekey::RestartVerify>    ("rekey-recovery-key/verify").shares().bare().slow(),
+    read::<rekey::ReadBackup>         ("rekey/backup").echoed(),
+    delete::<rekey::DeleteBackup>     ("rekey/backup"),
+    read::<rekey::ReadBackup>         ("rekey/recovery-key-backup").echoed(),
+    delete::<rekey::DeleteBackup>     ("rekey/recovery-key-backup"),
+    read::<generate_root::ReadAttempt>   ("generate-root/attempt").shares().bare().slow(),
+    write::<generate_root::Begin>        ("generate-root/attempt").shares().bare().slow(),
+    delete::<generate_root::Cancel>      ("generate-root/attempt").shares().bare().slow(),
+    write::<generate_root::BringShare>   ("generate-root/update").shares().bare().slow(),
+    write::<generate_root::DecodeToken>  ("decode-token").open(),
+    write::<rotate::Rotate>           ("rotate").sudo().slow(),
+    read::<rotate::ReadConfig>        ("rotate/config").echoed(),
+    write::<rotate::WriteConfig>      ("rotate/config"),
+    read::<rotate::KeyStatus>         ("key-status").echoed(),
     read::<mounts::ListMounts>        ("mounts").echoed(),
     read::<mounts::ReadMount>         ("mounts/{path..}").echoed(),
     write::<mounts::EnableMount>      ("mounts/{path..}"),

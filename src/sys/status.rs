@@ -1,10 +1,11 @@
-//! `sys/seal-status`, `sys/init` and `sys/leader`: what is asked of a server before it has a token to show.
+//! `sys/seal-status`, `sys/leader` and `sys/ha-status`: what is asked of a server before anything else.
 
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use super::host::hostname;
 use crate::api::{Error, Reply};
-use crate::core::{Core, SealState, VAULT_VERSION};
+use crate::core::{Core, VAULT_VERSION};
 use crate::engine::{Call, Endpoint};
 
 /// Tells whether the server is initialised and sealed, and how many shares unseal it.
@@ -15,56 +16,40 @@ impl Endpoint for SealStatus {
     type On = Core;
 
     fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
-        let state = core.seal_state()?;
-        let (shares, threshold) = match state {
-            SealState::Uninitialised => (0, 0),
-            SealState::Sealed { shares, threshold } | SealState::Unsealed { shares, threshold } => (shares, threshold),
-        };
-        Ok(Reply::object(|status| {
-            status.set("type", "shamir").set("initialized", state != SealState::Uninitialised);
-            status.set("sealed", core.active().is_none()).set("t", threshold).set("n", shares);
-            status.set("progress", 0).set("nonce", "").set("version", VAULT_VERSION).set("build_date", BUILD_DATE);
-            status.set("migration", false).set("recovery_seal", false).set("storage_type", core.settings.storage_type);
-            if let Some(active) = core.active() {
-                status.set("cluster_name", &active.cluster.name).set("cluster_id", &active.cluster.id);
-            }
-        }))
+        seal_status(core)
     }
 }
 
-/// Tells whether the server is initialised.
-#[derive(Deserialize, JsonSchema)]
-pub struct Initialised {}
+/// What is told of the seal, here and to those who unseal the server.
+pub(super) fn seal_status(core: &Core) -> Result<Reply, Error> {
+    let told = core.seal_status()?;
+    Ok(Reply::object(|status| {
+        status.set("type", &told.kind).set("initialized", told.initialised).set("sealed", told.sealed);
+        status.set("t", told.split.threshold).set("n", told.split.shares);
+        status.set("progress", told.progress).set("nonce", &told.nonce);
+        status.set("version", VAULT_VERSION).set("build_date", BUILD_DATE);
+        status.set("migration", told.migration).set("recovery_seal", told.recovery);
+        status.set("storage_type", core.settings.storage_type);
+        if let Some(active) = core.active() {
+            status.set("cluster_name", &active.cluster.name).set("cluster_id", &active.cluster.id);
+        }
+    }))
+}
 
-impl Endpoint for Initialised {
+/// Tells which servers make up the cluster: this one.
+#[derive(Deserialize, JsonSchema)]
+pub struct HaStatus {}
+
+impl Endpoint for HaStatus {
     type On = Core;
 
     fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
-        let initialised = core.seal_state()? != SealState::Uninitialised;
-        Ok(Reply::object(|answer| {
-            answer.set("initialized", initialised);
-        }))
-    }
-}
-
-/// Refuses to initialise a server that is; one that is not is initialised where it runs.
-#[derive(Deserialize, JsonSchema)]
-pub struct Initialise {
-    /// Accepted from clients.
-    #[serde(default, rename = "secret_shares")]
-    _shares: i64,
-    /// Accepted from clients.
-    #[serde(default, rename = "secret_threshold")]
-    _threshold: i64,
-}
-
-impl Endpoint for Initialise {
-    type On = Core;
-
-    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
-        Err(Error::invalid(match core.seal_state()? {
-            SealState::Uninitialised => "this server cannot be initialised over the API",
-            SealState::Sealed { .. } | SealState::Unsealed { .. } => "Vault is already initialized",
+        let hostname = hostname();
+        Ok(Reply::object(|data| {
+            data.set_list("nodes", [&hostname].into_iter(), |node, hostname| {
+                node.set("hostname", hostname).set("api_address", &core.settings.api_addr).set("cluster_address", "");
+                node.set("active_node", true).set("last_echo", None::<&str>).set("version", VAULT_VERSION);
+            });
         }))
     }
 }

@@ -138,7 +138,15 @@ fn root_is_admitted_to_every_row() {
 }
 
 /// Rows that ask for a response-wrapping token, or for a proof of another kind, see to it themselves.
-const OTHERWISE_PROVEN: [&str; 5] = ["wrapping/", "login", "mfa/", "oidc/auth_url", "oidc/callback"];
+const OTHERWISE_PROVEN: [&str; 7] = [
+    "wrapping/",
+    "login",
+    "mfa/",
+    "oidc/auth_url",
+    "oidc/callback",
+    "unseal",
+    "decode-token",
+];
 
 #[test]
 fn open_rows_need_no_token() {
@@ -239,8 +247,10 @@ impl fmt::Debug for Throw {
 
 /// A request to a row, in which some parts are what they should be and others are not.
 fn throw() -> impl Strategy<Value = Throw> {
-    let of_row = (0..rows().len()).prop_flat_map(|row| {
-        let (mount, row) = &rows()[row];
+    // A server that is sealed would answer nothing else.
+    let rows: Vec<_> = rows().iter().filter(|(_, row)| row.path != "seal").collect();
+    let of_row = (0..rows.len()).prop_flat_map(move |row| {
+        let (mount, row) = rows[row];
         let parts: Vec<_> = row.path.split('/').map(part).collect();
         let names: Vec<_> = fields(row).into_iter().map(|(name, _)| name).chain(["other".to_owned()]).collect();
         let method = prop_oneof![4 => Just(method(row.op)), 1 => select(METHODS)];

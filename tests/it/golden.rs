@@ -30,6 +30,7 @@ fn line(mount: &str, row: &Row) -> String {
         Access::Token => "token",
         Access::Sudo => "sudo",
         Access::Open => "open",
+        Access::Shares => "shares",
     };
     let sealed = if row.while_sealed { "while-sealed" } else { "unsealed" };
     let shape = match row.shape {

@@ -74,6 +74,8 @@ pub fn random_word(len: usize) -> Zeroizing<String> {
 pub(super) const IDS: &str = "token/id/";
 const ALPHABET: &[u8; 62] = b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789";
 const TOKEN_LEN: usize = 24;
+/// Letters of a new token, with what stands before the random ones.
+pub const TOKEN_TEXT_LEN: usize = "hvs.".len() + TOKEN_LEN;
 const ACCESSOR_LEN: usize = 24;
 
 #[cfg(test)]

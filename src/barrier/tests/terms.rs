@@ -54,7 +54,7 @@ impl Store for Watched {
 }
 
 fn sealed(store: &Arc<Watched>, uses_max: u64, uses_step: u64) -> Sealed {
-    Sealed { store: store.clone(), limits: Limits { uses_max, uses_step } }
+    Sealed { limits: Limits { uses_max, uses_step }, ..Sealed::new(store.clone()) }
 }
 
 fn term_of(path: &str, record: &[u8]) -> u32 {

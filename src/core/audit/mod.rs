@@ -67,6 +67,12 @@ impl Audit {
         Ok(())
     }
 
+    /// Forgets the devices: the barrier is sealed.
+    pub(super) fn clear(&self) {
+        let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
+        self.set(Setting::default());
+    }
+
     /// Begins the trail of a request. An error: nobody would know of it, so nothing may be done.
     pub(super) fn begin<'r>(&self, event: impl FnOnce() -> Event<'r>) -> Result<Trail<'r>, Error> {
         if !self.on.load(Ordering::Acquire) {

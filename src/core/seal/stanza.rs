@@ -1,0 +1,234 @@
+//! From what a configuration says about seals to seals that work, or to a sentence that says what to change. Does not know
+//! how configurations are written.
+
+use std::collections::BTreeMap;
+use std::fs;
+use std::io;
+use std::sync::Arc;
+
+use zeroize::Zeroizing;
+
+use super::auto::AutoSeal;
+use super::static_key::{StaticSeal, Version};
+use super::transit::{TransitPlace, TransitSeal};
+use crate::api::weak;
+use crate::outbound::check_certificates;
+
+/// One `seal` of a configuration, its values as they stand there.
+pub struct SealStanza {
+    /// `shamir`, `static` or `transit`.
+    pub kind: String,
+    /// The seal that the server is to give up.
+    pub disabled: bool,
+    pub values: BTreeMap<String, String>,
+}
+
+/// What unseals the server without people, if something does.
+#[derive(Clone, Default)]
+pub struct Seals {
+    pub(in super::super) current: Option<Arc<AutoSeal>>,
+    /// What did before, while the server is to move to `current`, or to shares.
+    pub(in super::super) old: Option<Arc<AutoSeal>>,
+}
+
+impl Seals {
+    /// Whether something unseals the server without people.
+    pub fn unseal(&self) -> bool {
+        self.current.is_some()
+    }
+
+    /// Makes the seals of a configuration. Keys are read now, other servers are asked later.
+    pub fn from_stanzas(stanzas: &[SealStanza]) -> Result<Self, String> {
+        let mut seals = Self::default();
+        for stanza in stanzas.iter().filter(|stanza| stanza.kind != "shamir") {
+            let (place, word) = match stanza.disabled {
+                true => (&mut seals.old, "disabled"),
+                false => (&mut seals.current, "enabled"),
+            };
+            if place.is_some() {
+                return Err(format!(
+                    "two seals are {word}: there can be one that is enabled, and one with disabled = \"true\" that the \
+                     server is moved away from"
+                ));
+            }
+            *place = Some(Arc::new(stanza.seal()?));
+        }
+        Ok(seals)
+    }
+}
+
+impl SealStanza {
+    fn seal(&self) -> Result<AutoSeal, String> {
+        let seal = match self.kind.as_str() {
+            "static" => self.static_key().map(AutoSeal::Static),
+            "transit" => self.transit().map(AutoSeal::Transit),
+            kind => return Err(format!("there is no seal {kind:?}: take \"shamir\", \"static\" or \"transit\"")),
+        };
+        seal.map_err(|why| format!("seal {:?}: {why}", self.kind))
+    }
+
+    fn static_key(&self) -> Result<StaticSeal, String> {
+        self.refuse_others(&["current_key", "current_key_id", "previous_key", "previous_key_id"])?;
+        let current = self.version("current_key_id", "current_key")?;
+        let previous = ["previous_key", "previous_key_id"].iter().any(|key| self.value(key).is_some());
+        let previous = previous.then(|| self.version("previous_key_id", "previous_key")).transpose()?;
+        if self.value("previous_key_id").is_some_and(|id| Some(id) == self.value("current_key_id")) {
+            return Err("current_key_id and previous_key_id are the same: give the new key an id of its own".to_owned());
+        }
+        Ok(StaticSeal::new(current, previous))
+    }
+
+    fn version(&self, id_key: &str, key_key: &str) -> Result<Version, String> {
+        let id = self.needed(id_key, "a name of your choice for the key")?;
+        let kept = self.secret(key_key, "32 bytes, from file:// or env://, or in hex or base64")?;
+        Version::new(id.to_owned(), &kept).ok_or_else(|| {
+            format!("{key_key} is no key of 32 bytes: make one with `openssl rand -base64 32`, and give it as file://PATH")
+        })
+    }
+
+    fn transit(&self) -> Result<TransitSeal, String> {
+        self.refuse_others(TRANSIT_KEYS)?;
+        for key in ["tls_client_cert", "tls_client_key", "tls_server_name"] {
+            if self.value(key).is_some() {
+                return Err(format!("{key} is not supported: remove it"));
+            }
+        }
+        if self.flag("tls_skip_verify")? {
+            return Err("tls_skip_verify is not supported: give the authority's certificate as tls_ca_cert".to_owned());
+        }
+        let address = self.needed("address", "the URL of the other server")?.trim_end_matches('/').to_owned();
+        if !address.starts_with("http://") && !address.starts_with("https://") {
+            return Err(format!("address is {address:?}: begin it with https:// or http://"));
+        }
+        let token = self.secret("token", "a token that may use the key")?;
+        let token = std::str::from_utf8(&token).map_err(|_| "token is no text".to_owned())?;
+        let token = Zeroizing::new(token.trim().to_owned());
+        let namespace = self.value("namespace").unwrap_or_default().trim_matches('/').to_owned();
+        let mount = self.value("mount_path").unwrap_or("transit").trim_matches('/').to_owned();
+        let mount = if namespace.is_empty() { mount } else { format!("{namespace}/{mount}") };
+        let key_name = self.needed("key_name", "the name of the key there")?.to_owned();
+        if !crate::api::route::is_name(&key_name) {
+            return Err(format!("key_name is {key_name:?}, which is no name of a transit key"));
+        }
+        let ca_pem = self.value("tls_ca_cert").map(read_certificates).transpose()?.unwrap_or_default();
+        let renews = !self.flag("disable_renewal")?;
+        Ok(TransitSeal::new(TransitPlace { address, token, mount, key_name, ca_pem, renews }))
+    }
+
+    fn value(&self, key: &str) -> Option<&str> {
+        self.values.get(key).map(String::as_str).filter(|value| !value.is_empty())
+    }
+
+    fn needed(&self, key: &str, what: &str) -> Result<&str, String> {
+        self.value(key).ok_or_else(|| format!("{key} is missing: {what}"))
+    }
+
+    fn flag(&self, key: &str) -> Result<bool, String> {
+        let Some(text) = self.value(key) else { return Ok(false) };
+        weak::go_bool(text).ok_or_else(|| format!("{key} is {text:?}: take \"true\" or \"false\""))
+    }
+
+    /// A secret that stands in the configuration, or where that points to.
+    #[allow(clippy::disallowed_methods, reason = "the operator names the variable")]
+    fn secret(&self, key: &str, what: &str) -> Result<Zeroizing<Vec<u8>>, String> {
+        let text = self.needed(key, what)?;
+        if let Some(path) = text.strip_prefix("file://") {
+            let read = fs::read(path).map(Zeroizing::new);
+            return read.map_err(|error| format!("{key} cannot be read from {path}: {error}"));
+        }
+        if let Some(name) = text.strip_prefix("env://") {
+            let read = std::env::var(name).map(|value| Zeroizing::new(value.into_bytes()));
+            return read.map_err(|_| format!("{key} is in the environment variable {name}, which is not set: set it"));
+        }
+        Ok(Zeroizing::new(text.as_bytes().to_vec()))
+    }
+
+    fn refuse_others(&self, known: &[&str]) -> Result<(), String> {
+        let other = self.values.keys().find(|key| !known.contains(&key.as_str()) && key.as_str() != "disabled");
+        let known = known.join(", ");
+        other.map_or(Ok(()), |other| Err(format!("{other} is not known: remove it, or take one of {known}")))
+    }
+}
+
+fn read_certificates(path: &str) -> Result<String, String> {
+    let pem = fs::read_to_string(path).and_then(|pem| match check_certificates(&pem) {
+        Ok(()) => Ok(pem),
+        Err(error) => Err(io::Error::other(error)),
+    });
+    pem.map_err(|error| format!("tls_ca_cert cannot be read from {path}: {error}"))
+}
+
+const TRANSIT_KEYS: &[&str] = &[
+    "address",
+    "token",
+    "key_name",
+    "mount_path",
+    "namespace",
+    "disable_renewal",
+    "tls_ca_cert",
+    "tls_client_cert",
+    "tls_client_key",
+    "tls_server_name",
+    "tls_skip_verify",
+    "key_id_prefix",
+];
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn stanza(kind: &str, disabled: bool, values: &[(&str, &str)]) -> SealStanza {
+        let values = values.iter().map(|(key, value)| ((*key).to_owned(), (*value).to_owned())).collect();
+        SealStanza { kind: kind.to_owned(), disabled, values }
+    }
+
+    const KEY: &str = "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=";
+
+    /// What a stanza makes: the kind of the seal, or a part of what is said of it.
+    #[track_caller]
+    fn check(kind: &str, values: &[(&str, &str)], expected: Result<&str, &str>) {
+        match (Seals::from_stanzas(&[stanza(kind, false, values)]), expected) {
+            (Ok(seals), Ok(kind)) => assert_eq!(seals.current.as_ref().map_or("shamir", |seal| seal.kind()), kind),
+            (Err(error), Err(part)) => assert!(error.contains(part), "{error}"),
+            (Ok(_), Err(part)) => panic!("{values:?} is taken, and not refused for {part:?}"),
+            (Err(error), Ok(_)) => panic!("{values:?} is refused: {error}"),
+        }
+    }
+
+    #[test]
+    fn stanzas_become_seals_or_sentences() {
+        check("shamir", &[], Ok("shamir"));
+        check("pkcs11", &[], Err("there is no seal \"pkcs11\""));
+        check("static", &[("current_key", KEY), ("current_key_id", "1")], Ok("static"));
+        check("static", &[("current_key", KEY)], Err("current_key_id is missing"));
+        check("static", &[("current_key_id", "1")], Err("current_key is missing"));
+        check("static", &[("current_key", "AAAA"), ("current_key_id", "1")], Err("openssl rand"));
+        check("static", &[("current_key", "file:///nowhere/k"), ("current_key_id", "1")], Err("/nowhere/k"));
+        check("static", &[("current_key", "env://NOT_SET_HERE"), ("current_key_id", "1")], Err("NOT_SET_HERE"));
+        check("static", &[("current_key", KEY), ("current_key_id", "1"), ("key", "x")], Err("key is not known"));
+        let both = [("current_key", KEY), ("current_key_id", "1"), ("previous_key", KEY)];
+        check("static", &both, Err("previous_key_id is missing"));
+        let same = [both[0], both[1], both[2], ("previous_key_id", "1")];
+        check("static", &same, Err("are the same"));
+        check("static", &[both[0], both[1], both[2], ("previous_key_id", "0")], Ok("static"));
+        let transit = [("address", "https://a:8200/"), ("token", "t"), ("key_name", "k")];
+        check("transit", &transit, Ok("transit"));
+        check("transit", &transit[1..], Err("address is missing"));
+        check("transit", &[("address", "a:8200"), transit[1], transit[2]], Err("begin it with https://"));
+        check("transit", &[transit[0], transit[1], ("key_name", "../k")], Err("no name of a transit key"));
+        check("transit", &[transit[0], transit[1], transit[2], ("tls_skip_verify", "1")], Err("tls_ca_cert"));
+        check("transit", &[transit[0], transit[1], transit[2], ("tls_ca_cert", "/nowhere")], Err("/nowhere"));
+        check("transit", &[transit[0], transit[1], transit[2], ("disable_renewal", "si")], Err("disable_renewal"));
+    }
+
+    #[test]
+    fn one_seal_is_enabled_and_one_disabled() {
+        let key = [("current_key", KEY), ("current_key_id", "1")];
+        let seals = Seals::from_stanzas(&[stanza("static", true, &key), stanza("static", false, &key)]).unwrap();
+        assert!(seals.old.is_some() && seals.current.is_some());
+        for disabled in [false, true] {
+            let twice = [stanza("static", disabled, &key), stanza("static", disabled, &key)];
+            assert!(Seals::from_stanzas(&twice).is_err_and(|error| error.starts_with("two seals are ")));
+        }
+    }
+}
