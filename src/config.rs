@@ -89,6 +89,7 @@ pub fn read(paths: &[PathBuf], environment: &Environment) -> Result<Config, Stri
     }
     config.override_by(environment)?;
     config.check()?;
+    config.note_open_metrics();
     Ok(config)
 }
 
@@ -184,6 +185,15 @@ impl Config {
         Ok(())
     }
 
+    /// One listener opens the metrics on all.
+    fn note_open_metrics(&mut self) {
+        if let Some(open) = self.listeners.iter().find(|listener| listener.metrics_open)
+            && self.listeners.iter().any(|listener| !listener.metrics_open)
+        {
+            self.notes.say(&open.place, "unauthenticated_metrics_access holds for the other listeners, too");
+        }
+    }
+
     pub fn api_addr(&self) -> Option<&str> {
         self.text("api_addr")
     }
@@ -231,6 +241,10 @@ impl Config {
         self.text("pid_file").map(Path::new)
     }
 
+    pub fn prometheus_retention(&self) -> Option<Duration> {
+        self.telemetry.as_ref()?.prometheus_retention
+    }
+
     fn text(&self, name: &str) -> Option<&str> {
         match self.settings.get(name) {
             Some(Setting::Text(text)) if !text.is_empty() => Some(text),
@@ -246,6 +260,18 @@ impl Config {
         match self.settings.get(name) {
             Some(Setting::Duration(duration)) => *duration,
             _ => Duration::ZERO,
+        }
+    }
+}
+
+impl Lockout {
+    /// What holds where it says nothing is said by another.
+    pub fn or(self, other: Self) -> Self {
+        Self {
+            threshold: self.threshold.or(other.threshold),
+            duration: self.duration.or(other.duration),
+            counter_reset: self.counter_reset.or(other.counter_reset),
+            disable: self.disable.or(other.disable),
         }
     }
 }

@@ -30,7 +30,7 @@
 //! | `secrets`, `auth`, `identity` | do the work of one mount | `engine` and what it may import; `access` not `secrets`, `outbound` only `auth` |
 //! | `core` | holds the mounts and runs one request through them, in order | all above, `sys`, of `storage` only what is waited for |
 //! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access` |
-//! | `http` | speaks HTTP and Vault's JSON | `api`, `core`, `crypto`, `clock`, `entropy` |
+//! | `http` | speaks HTTP and Vault's JSON | `api`, `config`, `core`, `crypto`, `clock`, `entropy` |
 //! | `config` | reads what the operator sets | `api`, `hcl` |
 //! | `server`, `telemetry`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
 //!

@@ -1,5 +1,5 @@
-//! Sockets: accepts connections within limits, lets hyper speak HTTP/1.1 and HTTP/2 on them, and ends them in order.
-//! Knows no request and no answer.
+//! Sockets: accepts connections within limits, with TLS or without, lets hyper speak HTTP/1.1 and HTTP/2 on them, and
+//! ends them in order. Knows no request and no answer.
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
@@ -7,7 +7,6 @@ use std::convert::Infallible;
 use std::future::pending;
 use std::io;
 use std::net::IpAddr;
-use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,16 +17,25 @@ use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustix::process::{Resource, getrlimit};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::{TcpListener, TcpStream};
-use tokio::sync::{OwnedSemaphorePermit, Semaphore};
+use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
+use tokio_rustls::server::TlsStream;
 
+use crate::config::listener::Proxy;
 use crate::core::Core;
-use crate::http::{self, Payload, Wire};
+use crate::http::{self, Client, Manners, Payload, Wire};
 use pulse::{Pulse, Watched};
+pub use socket::Socket;
+use socket::Stream;
+pub use tls::Tls;
 
+mod proxy;
 mod pulse;
+mod socket;
+mod tls;
 
 /// What connections may cost the server, and their requests.
 #[derive(Clone, Debug)]
@@ -64,34 +72,100 @@ impl Default for Limits {
     }
 }
 
-/// Serves `core` on `listener` until `shutdown` resolves; then lets the requests end that are being worked on.
+/// Serves `core` on one listener without TLS until `shutdown` resolves; then lets the requests end that are being worked
+/// on.
 pub async fn serve(listener: TcpListener, core: Arc<Core>, limits: Limits, shutdown: impl Future<Output = ()>) {
-    let door = Door::new(&limits);
-    let house = Arc::new(House { protocol: protocol(&limits), wire: Wire::new(core, limits.http.clone()), limits });
-    let graceful = GracefulShutdown::new();
+    serve_all(vec![Listening::plain(listener, limits.clone())], core, &limits, shutdown).await;
+}
+
+/// As `serve`, on several listeners. `limits` are those that they share.
+pub async fn serve_all(
+    listenings: Vec<Listening>,
+    core: Arc<Core>,
+    limits: &Limits,
+    shutdown: impl Future<Output = ()>,
+) {
+    let door = Arc::new(Door::new(limits));
+    let wire = Wire::new(core, limits.http.clone());
+    let graceful = Arc::new(GracefulShutdown::new());
+    let (end, ended) = watch::channel(());
+    let mut receptions = JoinSet::new();
+    for listening in listenings {
+        let house = Arc::new(House::new(&wire, &listening));
+        receptions.spawn(receive(listening, house, Arc::clone(&door), Arc::clone(&graceful), ended.clone()));
+    }
+    drop(ended);
+    shutdown.await;
+    drop(end);
+    let mut connections = receptions.join_all().await;
+    let drained = match Arc::into_inner(graceful) {
+        Some(graceful) => timeout(limits.drain_time_max, graceful.shutdown()).await.is_ok(),
+        None => false,
+    };
+    if !drained {
+        let connections: usize = connections.iter().map(JoinSet::len).sum();
+        tracing::warn!(connections, "requests were still running; their connections are closed");
+    }
+    for connections in &mut connections {
+        connections.shutdown().await;
+    }
+}
+
+/// A socket that clients come in by, and how it is used.
+pub struct Listening {
+    pub socket: Socket,
+    pub limits: Limits,
+    pub manners: Manners,
+    pub tls: Option<Arc<Tls>>,
+    pub proxy: Option<Proxy>,
+}
+
+impl Listening {
+    pub fn plain(listener: TcpListener, limits: Limits) -> Self {
+        Self { socket: Socket::Tcp(listener), limits, manners: Manners::default(), tls: None, proxy: None }
+    }
+}
+
+/// Takes connections in until the sender of `ended` is gone. Returns those that are still there.
+async fn receive(
+    listening: Listening,
+    house: Arc<House>,
+    door: Arc<Door>,
+    graceful: Arc<GracefulShutdown>,
+    mut ended: watch::Receiver<()>,
+) -> JoinSet<()> {
     let mut connections = JoinSet::new();
-    let mut shutdown = pin!(shutdown);
     loop {
         tokio::select! {
-            () = &mut shutdown => break,
-            visitor = door.admit(&listener) => {
-                connections.spawn(attend(Arc::clone(&house), visitor, graceful.watcher()));
+            _ = ended.changed() => return connections,
+            visitor = door.admit(&listening.socket) => {
+                connections.spawn(attend(Arc::clone(&house), visitor, graceful.watcher(), ended.clone()));
             }
             Some(_) = connections.join_next() => {}
         }
     }
-    drop(listener);
-    if timeout(house.limits.drain_time_max, graceful.shutdown()).await.is_err() {
-        tracing::warn!(connections = connections.len(), "requests were still running; their connections are closed");
-    }
-    connections.shutdown().await;
 }
 
-/// What all connections share.
+/// What all connections of a listener share.
 struct House {
     protocol: Builder<TokioExecutor>,
     wire: Wire,
     limits: Limits,
+    tls: Option<Arc<Tls>>,
+    proxy: Option<Proxy>,
+}
+
+impl House {
+    fn new(wire: &Wire, listening: &Listening) -> Self {
+        let Listening { limits, manners, tls, proxy, .. } = listening;
+        Self {
+            protocol: protocol(limits),
+            wire: wire.by(limits.http.clone(), manners.clone()),
+            limits: limits.clone(),
+            tls: tls.clone(),
+            proxy: proxy.clone(),
+        }
+    }
 }
 
 fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
@@ -109,14 +183,62 @@ fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
 }
 
 /// Serves one connection to its end.
-async fn attend(house: Arc<House>, visitor: Visitor, watcher: Watcher) {
+async fn attend(house: Arc<House>, visitor: Visitor, watcher: Watcher, mut ended: watch::Receiver<()>) {
     let Visitor { stream, remote, _place } = visitor;
+    match stream {
+        Stream::Unix(stream) => {
+            let client = Client { remote, certificates: None };
+            converse(house, stream, client, watcher).await;
+        }
+        Stream::Tcp(stream) => {
+            let entry = enter(&house, stream, remote);
+            // Who is still about to come in when the server ends has asked nothing.
+            let entered = tokio::select! {
+                entered = timeout(house.limits.head_time_max, entry) => entered,
+                _ = ended.changed() => return,
+            };
+            match entered {
+                Ok(Ok((Entered::Plain(stream), client))) => converse(house, stream, client, watcher).await,
+                Ok(Ok((Entered::Tls(stream), client))) => converse(house, *stream, client, watcher).await,
+                Ok(Err(error)) => tracing::debug!(%remote, %error, "a connection could not be begun"),
+                Err(_) => tracing::debug!(%remote, "a connection was not begun in time"),
+            }
+        }
+    }
+}
+
+/// A connection that is ready for its first request.
+enum Entered {
+    Plain(TcpStream),
+    Tls(Box<TlsStream<TcpStream>>),
+}
+
+/// What comes before the first request: the word of a proxy, and the handshake of TLS.
+async fn enter(house: &House, mut stream: TcpStream, remote: IpAddr) -> io::Result<(Entered, Client)> {
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%remote, %error, "small answers will be slow");
     }
+    let remote = match &house.proxy {
+        None => remote,
+        Some(proxy) => proxy::remote(proxy, &mut stream, remote).await?,
+    };
+    let Some(tls) = &house.tls else {
+        return Ok((Entered::Plain(stream), Client { remote, certificates: None }));
+    };
+    let stream = tls.accept(stream).await?;
+    let certificates = Some(tls::certificates(&stream));
+    Ok((Entered::Tls(Box::new(stream)), Client { remote, certificates }))
+}
+
+/// Speaks HTTP to the end of the connection.
+async fn converse<S>(house: Arc<House>, stream: S, client: Client, watcher: Watcher)
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let remote = client.remote;
     let pulse = Arc::new(Pulse::default());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
-    let peer = Arc::new(Peer { house: Arc::clone(&house), remote, pulse: Arc::clone(&pulse) });
+    let peer = Arc::new(Peer { house: Arc::clone(&house), client, pulse: Arc::clone(&pulse) });
     let service = service_fn(move |request| {
         let peer = Arc::clone(&peer);
         async move { Ok::<_, Infallible>(peer.respond(request).await) }
@@ -134,14 +256,14 @@ async fn attend(house: Arc<House>, visitor: Visitor, watcher: Watcher) {
 /// One connection as its requests see it.
 struct Peer {
     house: Arc<House>,
-    remote: IpAddr,
+    client: Client,
     pulse: Arc<Pulse>,
 }
 
 impl Peer {
     async fn respond(&self, request: Request<Incoming>) -> Response<Payload> {
         let _busy = self.pulse.begin(request.version());
-        self.house.wire.respond(request, self.remote).await
+        self.house.wire.respond(request, &self.client).await
     }
 }
 
@@ -153,7 +275,7 @@ struct Door {
 }
 
 struct Visitor {
-    stream: TcpStream,
+    stream: Stream,
     remote: IpAddr,
     _place: Place,
 }
@@ -177,12 +299,12 @@ impl Door {
     }
 
     /// The next connection for which there is a place.
-    async fn admit(&self, listener: &TcpListener) -> Visitor {
+    async fn admit(&self, socket: &Socket) -> Visitor {
         loop {
             let Ok(free) = Arc::clone(&self.free).acquire_owned().await else { pending().await };
-            match listener.accept().await {
+            match socket.accept().await {
                 Ok((stream, remote)) => {
-                    if let Some(visitor) = self.place(free, stream, remote.ip().to_canonical()) {
+                    if let Some(visitor) = self.place(free, stream, remote) {
                         return visitor;
                     }
                 }
@@ -195,7 +317,7 @@ impl Door {
         }
     }
 
-    fn place(&self, free: OwnedSemaphorePermit, stream: TcpStream, remote: IpAddr) -> Option<Visitor> {
+    fn place(&self, free: OwnedSemaphorePermit, stream: Stream, remote: IpAddr) -> Option<Visitor> {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
         let count = inside.entry(remote).or_default();
         if *count >= self.per_address_max {

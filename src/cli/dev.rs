@@ -4,7 +4,6 @@
 
 use std::fs::File;
 use std::io::{self, Read};
-use std::net::SocketAddr;
 use std::path::{Path, PathBuf};
 
 use zeroize::Zeroizing;
@@ -21,14 +20,23 @@ pub(super) struct Opened {
 }
 
 /// Initialises or unseals the core, and makes sure of its root token.
-pub(super) fn open(core: &Core, data_dir: Option<&Path>, wanted_token: Option<&str>) -> Result<Opened, String> {
+pub(super) fn open(
+    core: &Core,
+    data_dir: Option<&Path>,
+    wanted_token: Option<&str>,
+    with_kv: bool,
+) -> Result<Opened, String> {
     let initialised = core.seal_state().map_err(|error| error.to_string())? != SealState::Uninitialised;
     let unseal_key = match data_dir.map(key_file) {
         None => UnsealKey::generate(),
         Some(file) => read_key(&file, initialised)?.map_or_else(|| create_key(&file), Ok)?,
     };
-    if initialised { core.unseal(&unseal_key) } else { core.initialise(&unseal_key).and_then(|()| core.dev_mount()) }
-        .map_err(|error| error.to_string())?;
+    let opened = match initialised {
+        true => core.unseal(&unseal_key),
+        false if with_kv => core.initialise(&unseal_key).and_then(|()| core.dev_mount()),
+        false => core.initialise(&unseal_key),
+    };
+    opened.map_err(|error| error.to_string())?;
     let root_token = core.dev_root_token(wanted_token).map_err(|error| error.to_string())?;
     Ok(Opened { unseal_key, root_token })
 }
@@ -71,39 +79,28 @@ pub(super) fn store_token(token: &Token) {
 }
 
 /// What a dev server prints when it is ready. Scripts look for some of these lines.
-pub(super) fn banner(address: SocketAddr, opened: &Opened, data_dir: Option<&Path>) -> String {
-    let (storage, fate) = match data_dir {
-        None => ("inmem".to_owned(), "Everything is kept in memory and LOST when the server stops.".to_owned()),
-        Some(dir) => (
-            format!("encrypted in {}", dir.display()),
-            format!("Data is kept, encrypted, in {}; its unseal key is in {}.", dir.display(), key_file(dir).display()),
-        ),
+pub(super) fn instructions(url: &str, opened: &Opened, data_dir: Option<&Path>, ca: Option<&Path>) -> String {
+    let fate = match data_dir {
+        None => "Everything is kept in memory and LOST when the server stops.".to_owned(),
+        Some(dir) => {
+            format!("Data is kept, encrypted, in {}; its unseal key is in {}.", dir.display(), key_file(dir).display())
+        }
     };
+    let ca = ca.map(|ca| format!("    $ export VAULT_CACERT='{}'\n", ca.display())).unwrap_or_default();
     format!(
-        "==> Vault server configuration:
-
-             Api Address: http://{address}
-              Listener 1: tcp (addr: \"{address}\", tls: \"disabled\")
-                 Storage: {storage}
-                 Version: Coffer v{version}, API of Vault v{api}
-
-==> Vault server started! Log data will stream in below:
-
-WARNING! dev mode is enabled! The server is unsealed, one key unseals it, and a root token exists.
+        "WARNING! dev mode is enabled! The server is unsealed, one key unseals it, and a root token exists.
 {fate}
 
 Tell clients where the server is:
 
-    $ export VAULT_ADDR='http://{address}'
+    $ export VAULT_ADDR='{url}'
     $ export VAULT_TOKEN='{token}'
-
+{ca}
 Unseal Key: {key}
 Root Token: {token}
 
 Development mode should NOT be used in production installations!
 ",
-        version = env!("CARGO_PKG_VERSION"),
-        api = crate::core::VAULT_VERSION,
         key = &*opened.unseal_key.to_base64(),
         token = opened.root_token.expose(),
     )

@@ -12,6 +12,7 @@ use crate::core::VAULT_VERSION;
 
 mod client;
 mod dev;
+mod dev_tls;
 mod files;
 mod key;
 mod operator;
@@ -67,7 +68,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Err(error) => return Err(one_line(&error).into()),
     };
     match args.command {
-        Command::Server(args) => Ok(server::run(args)?),
+        Command::Server(args) => Ok(server::run(&args)?),
         Command::Key(command) => key::run(command),
         Command::Transit(command) => transit::run(command),
         Command::Status(status) => status.run(),

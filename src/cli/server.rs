@@ -1,25 +1,36 @@
-//! `coffer server`: from flags to a server that answers, until a signal ends it.
+//! `coffer server`: from flags and files to a server that answers, until a signal ends it.
 
-use std::future::Future;
 use std::path::{Path, PathBuf};
 use std::sync::{Arc, Weak};
 use std::time::Duration;
 
-use tokio::net::TcpListener;
-use tokio::signal::unix::{Signal, SignalKind, signal};
-
+use super::dev_tls::DevTls;
 use super::output::print_line;
 use super::{dev, reset, seed, variable};
-use crate::api::weak;
 use crate::barrier::Sealed;
 use crate::clock::Clock;
-use crate::core::{Core, Settings};
-use crate::server::{Limits, serve};
+use crate::config::{self, Config, Environment, Listener, Storage};
+use crate::core::{Core, SealState};
+use crate::server::{Limits, serve_all};
 use crate::storage::{self, Memory, Store};
-use crate::telemetry;
+use crate::telemetry::{self, Logs};
+use listen::Open;
+use process::{PidFile, Supervisor};
+use signals::Reload;
 
-#[derive(clap::Args)]
+mod listen;
+mod process;
+mod settings;
+mod signals;
+
+#[derive(Clone, clap::Args)]
 pub(super) struct Args {
+    /// A file of configuration, HCL or JSON, or a directory of such files; may be repeated.
+    #[arg(long, value_name = "FILE_OR_DIR")]
+    config: Vec<PathBuf>,
+    /// Reads the configuration and the certificates that it names, says what is wrong with them, and ends.
+    #[arg(long)]
+    test_config: bool,
     /// Starts a server for development: unsealed, with a root token, everything in memory.
     #[arg(long)]
     dev: bool,
@@ -32,6 +43,18 @@ pub(super) struct Args {
     /// Does not write the root token to `~/.vault-token`.
     #[arg(long)]
     dev_no_store_token: bool,
+    /// Serves the dev server over TLS, with certificates made for it.
+    #[arg(long)]
+    dev_tls: bool,
+    /// Directory for these certificates; without it they are kept for as long as the server runs.
+    #[arg(long, value_name = "DIR")]
+    dev_tls_cert_dir: Option<PathBuf>,
+    /// A name or address more for the server's certificate; may be repeated.
+    #[arg(long, value_name = "NAME")]
+    dev_tls_san: Vec<String>,
+    /// Begins without `secret/`, the mount that a dev server has otherwise.
+    #[arg(long)]
+    dev_no_kv: bool,
     /// Keeps the dev server's data in this directory, encrypted; it survives restarts.
     #[arg(long, value_name = "DIR")]
     dev_data_dir: Option<PathBuf>,
@@ -39,76 +62,251 @@ pub(super) struct Args {
     #[arg(long, value_name = "ENGINE", default_value = "sled")]
     dev_storage: storage::Engine,
     /// Writes what is in this file, path by path, before the dev server answers anybody.
-    #[arg(long, value_name = "FILE")]
+    #[arg(long, value_name = "FILE", conflicts_with = "dev_data_dir")]
     dev_seed: Option<PathBuf>,
     /// Level of the log: trace, debug, info, warn, error or off.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
+    /// Format of the log: standard or json.
+    #[arg(long, value_name = "FORMAT")]
+    log_format: Option<String>,
+    /// File that the log goes to, beside standard error.
+    #[arg(long, value_name = "FILE")]
+    log_file: Option<PathBuf>,
 }
 
 /// Starts the server and serves until SIGTERM or SIGINT.
-pub(super) fn run(args: Args) -> Result<(), String> {
-    if !args.dev {
-        return Err("a server needs -dev for now: `coffer server -dev`".to_owned());
+pub(super) fn run(args: &Args) -> Result<(), String> {
+    let environment = environment();
+    let config = config::read(&args.config, &environment)?;
+    if args.test_config {
+        return test(args, &config);
     }
-    let level = args.log_level.or_else(|| variable("LOG_LEVEL")).unwrap_or_else(|| "info".to_owned());
-    telemetry::start(telemetry::level(&level)?);
+    args.expect_enough(&config, &environment)?;
+    let logs = telemetry::start(&args.log(&config)?)?;
+    for note in config.notes.iter() {
+        tracing::warn!("{note}");
+    }
+    if !args.is_dev() {
+        process::forbid_dumps();
+    }
+    let mlock = process::lock_memory(args.is_dev() || config.disable_mlock());
     let runtime =
         tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
-    runtime.block_on(async {
-        let address = args.dev_listen_address.or_else(|| variable("DEV_LISTEN_ADDRESS"));
-        let listener = bind(address.as_deref().unwrap_or(ADDRESS_DEFAULT)).await?;
-        let address = listener.local_addr().map_err(|error| error.to_string())?;
-        let api_addr = variable("API_ADDR").unwrap_or_else(|| format!("http://{address}"));
-        let (store, settings) = open_store(args.dev_data_dir.as_deref(), args.dev_storage)?;
-        let settings = Settings { api_addr, ..settings };
-        let core = Core::new(Sealed::new(store.clone()), settings, Clock::System);
-        let wanted = args.dev_root_token_id.or_else(|| variable("DEV_ROOT_TOKEN_ID")).filter(|token| !token.is_empty());
-        let opened = dev::open(&core, args.dev_data_dir.as_deref(), wanted.as_deref())?;
-        if let Some(file) = &args.dev_seed {
-            seed::sow(&core, file, &opened.root_token)?;
-        }
-        if !args.dev_no_store_token {
-            dev::store_token(&opened.root_token);
-        }
-        print_line(&dev::banner(address, &opened, args.dev_data_dir.as_deref()));
-        if args.dev_data_dir.is_none() {
-            reset::allow(&core, store, opened.unseal_key)?;
-        }
-        tokio::task::spawn_blocking({
-            let core = Arc::downgrade(&core);
-            move || tick(&core)
-        });
-        tokio::spawn(reopen_audit(Arc::downgrade(&core))?);
-        serve(listener, core, Limits::default(), ended()?).await;
-        Ok(())
-    })
+    let outcome = runtime.block_on(serve(args, &config, logs, mlock));
+    runtime.shutdown_timeout(END_TIME_MAX);
+    outcome
 }
 
-async fn bind(address: &str) -> Result<TcpListener, String> {
-    let listener = TcpListener::bind(address).await;
-    listener.map_err(|error| format!("cannot listen on {address}: {error}; choose another with -dev-listen-address"))
-}
-
-fn open_store(dir: Option<&Path>, engine: storage::Engine) -> Result<(Arc<dyn Store>, Settings), String> {
-    let settings = Settings { user_lockout_disabled: lockout_disabled()?, ..Settings::default() };
-    match dir {
-        None => Ok((Arc::new(Memory::new()), settings)),
-        Some(dir) => {
-            let store = storage::open(engine, dir).map_err(|error| error.to_string())?;
-            let storage_type = match engine {
-                storage::Engine::Sled => "sled",
-                storage::Engine::Redb => "redb",
-            };
-            Ok((store, Settings { storage_type, ..settings }))
-        }
+/// What the environment says of the configuration.
+fn environment() -> Environment {
+    Environment {
+        local_config: variable("LOCAL_CONFIG"),
+        api_addr: variable("API_ADDR").or_else(|| variable("REDIRECT_ADDR")),
+        cluster_addr: variable("CLUSTER_ADDR"),
+        log_level: variable("LOG_LEVEL"),
+        log_format: variable("LOG_FORMAT"),
+        raft_path: variable("RAFT_PATH"),
+        ui: variable("UI"),
     }
 }
 
-fn lockout_disabled() -> Result<bool, String> {
-    let Some(text) = variable("DISABLE_USER_LOCKOUT").filter(|text| !text.is_empty()) else { return Ok(false) };
-    weak::go_bool(&text).ok_or_else(|| format!("VAULT_DISABLE_USER_LOCKOUT is neither true nor false: {text:?}"))
+/// Where to tell whoever supervises this process.
+#[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
+fn notify_socket() -> Option<String> {
+    std::env::var("NOTIFY_SOCKET").ok()
+}
+
+/// Says what a start with these flags would stumble over.
+fn test(args: &Args, config: &Config) -> Result<(), String> {
+    args.log(config)?;
+    for note in config.notes.iter() {
+        print_line(note);
+    }
+    for listener in &config.listeners {
+        listen::tls_of(listener)?;
+    }
+    print_line("The configuration is valid.");
+    Ok(())
+}
+
+impl Args {
+    fn expect_enough(&self, config: &Config, environment: &Environment) -> Result<(), String> {
+        if self.is_dev() {
+            return Ok(());
+        }
+        if self.config.is_empty() && environment.local_config.is_none() {
+            return Err("Must specify at least one config path using -config; \
+                        `coffer server -dev` starts a server for development"
+                .to_owned());
+        }
+        if config.storage.is_none() {
+            return Err(
+                "the configuration has no storage: write storage \"sled\" { path = \"/var/lib/coffer\" }".into()
+            );
+        }
+        if config.listeners.is_empty() {
+            return Err("the configuration has no listener: write listener \"tcp\" { address = \"127.0.0.1:8200\" } \
+                        with tls_cert_file and tls_key_file"
+                .to_owned());
+        }
+        Ok(())
+    }
+
+    /// Flags win over the environment, and that over files.
+    fn log(&self, config: &Config) -> Result<telemetry::Log, String> {
+        let level = self.log_level.as_deref().or(config.log_level()).unwrap_or("info");
+        let format = self.log_format.as_deref().or(config.log_format()).unwrap_or("standard");
+        let file = self.log_file.as_deref().or(config.log_file()).map(Path::to_owned);
+        Ok(telemetry::Log { level: telemetry::level(level)?, format: telemetry::format(format)?, file })
+    }
+
+    fn is_dev(&self) -> bool {
+        self.dev || self.dev_tls
+    }
+
+    fn dev_address(&self) -> String {
+        let address = self.dev_listen_address.clone().or_else(|| variable("DEV_LISTEN_ADDRESS"));
+        address.unwrap_or_else(|| ADDRESS_DEFAULT.to_owned())
+    }
+
+    /// The listeners: of a dev server its own, and those of the configuration.
+    fn listeners(&self, config: &Config, tls: Option<&DevTls>) -> Vec<Listener> {
+        let dev = || Listener::at("-dev-listen-address", &self.dev_address(), tls.map(DevTls::listener));
+        self.is_dev().then(dev).into_iter().chain(config.listeners.iter().cloned()).collect()
+    }
+
+    /// Where the data is kept.
+    fn storage(&self, config: &Config) -> Storage {
+        let of_flag = self.dev_data_dir.clone().map(|dir| match self.dev_storage {
+            storage::Engine::Sled => Storage::Sled(dir),
+            storage::Engine::Redb => Storage::Redb(dir),
+        });
+        of_flag.or_else(|| config.storage.clone()).unwrap_or(Storage::Memory)
+    }
+}
+
+impl Args {
+    fn open_dev(&self, core: &Arc<Core>, storage: &Storage) -> Result<dev::Opened, String> {
+        let wanted = self.dev_root_token_id.clone().or_else(|| variable("DEV_ROOT_TOKEN_ID"));
+        let wanted = wanted.filter(|token| !token.is_empty());
+        let opened = dev::open(core, dir_of(storage), wanted.as_deref(), !self.dev_no_kv)?;
+        if let Some(file) = &self.dev_seed {
+            seed::sow(core, file, &opened.root_token)?;
+        }
+        if !self.dev_no_store_token {
+            dev::store_token(&opened.root_token);
+        }
+        Ok(opened)
+    }
+}
+
+async fn serve(args: &Args, config: &Config, logs: Logs, mlock: &str) -> Result<(), String> {
+    let dev_tls =
+        args.dev_tls.then(|| DevTls::make(args.dev_tls_cert_dir.as_deref(), &args.dev_address(), &args.dev_tls_san));
+    let dev_tls = dev_tls.transpose()?;
+    let listeners = args.listeners(config, dev_tls.as_ref());
+    let Open { listenings, lines, tls, url } = listen::open(&listeners, config).await?;
+    let storage = args.storage(config);
+    let store = open_store(&storage)?;
+    let settings = settings::of(config, &listeners, &storage, url.as_deref())?;
+    let log_level = args.log(config)?.level;
+    let mut facts = vec![("Api Address".to_owned(), settings.api_addr.clone())];
+    facts.extend(config.cluster_addr().map(|address| ("Cluster Address".to_owned(), address.to_owned())));
+    facts.extend((1..).zip(lines).map(|(number, line)| (format!("Listener {number}"), line)));
+    facts.push(("Log Level".to_owned(), log_level.to_string()));
+    facts.push(("Mlock".to_owned(), mlock.to_owned()));
+    facts.push(("Storage".to_owned(), described(&storage)));
+    facts.push(("Version".to_owned(), version()));
+    let core = Core::new(Sealed::new(store.clone()), settings, Clock::System);
+    let _pid_file = config.pid_file().map(PidFile::write).transpose()?;
+    let supervisor = Supervisor::new(notify_socket().as_deref());
+    let signals = signals::begin(supervisor.clone())?;
+    let dev = args.is_dev().then(|| args.open_dev(&core, &storage)).transpose()?;
+    print_line(&banner(&facts));
+    match dev {
+        Some(opened) => {
+            let ca = dev_tls.as_ref().map(DevTls::ca);
+            let url = url.as_deref().unwrap_or_default();
+            print_line(&dev::instructions(url, &opened, dir_of(&storage), ca.as_deref()));
+            if matches!(storage, Storage::Memory) {
+                reset::allow(&core, store, opened.unseal_key)?;
+            }
+        }
+        None => tell_state(&core),
+    }
+    tokio::task::spawn_blocking({
+        let core = Arc::downgrade(&core);
+        move || tick(&core)
+    });
+    let level = {
+        let args = args.clone();
+        move || Ok(args.log(&config::read(&args.config, &environment())?)?.level)
+    };
+    let reload = Reload { core: Arc::downgrade(&core), tls, logs, level: Box::new(level) };
+    tokio::spawn(signals::on_hangup(reload, supervisor.clone())?);
+    supervisor.ready();
+    let limits = Limits::default();
+    tokio::select! {
+        () = serve_all(listenings, core, &limits, signals.nth(1)) => {}
+        () = signals.nth(2) => tracing::warn!("a second signal: requests that were still running are cut off"),
+    }
+    Ok(())
+}
+
+fn open_store(storage: &Storage) -> Result<Arc<dyn Store>, String> {
+    let opened = match storage {
+        Storage::Memory => return Ok(Arc::new(Memory::new())),
+        Storage::Sled(dir) => storage::open(storage::Engine::Sled, dir),
+        Storage::Redb(dir) => storage::open(storage::Engine::Redb, dir),
+    };
+    opened.map_err(|error| error.to_string())
+}
+
+fn dir_of(storage: &Storage) -> Option<&Path> {
+    match storage {
+        Storage::Memory => None,
+        Storage::Sled(dir) | Storage::Redb(dir) => Some(dir),
+    }
+}
+
+fn described(storage: &Storage) -> String {
+    match storage {
+        Storage::Memory => "inmem".to_owned(),
+        Storage::Sled(dir) => format!("sled, encrypted in {}", dir.display()),
+        Storage::Redb(dir) => format!("redb, encrypted in {}", dir.display()),
+    }
+}
+
+/// Names and values in two columns, as Vault's server begins. Scripts look for some of these lines.
+fn banner(facts: &[(String, String)]) -> String {
+    let mut text = "==> Vault server configuration:\n\n".to_owned();
+    for (name, value) in facts {
+        text += &format!("{name:>24}: {value}\n");
+    }
+    text + "\n==> Vault server started! Log data will stream in below:\n"
+}
+
+fn version() -> String {
+    format!("Coffer v{}, API of Vault v{}", env!("CARGO_PKG_VERSION"), crate::core::VAULT_VERSION)
+}
+
+/// Says what to do next.
+fn tell_state(core: &Core) {
+    match core.seal_state() {
+        Ok(SealState::Uninitialised) => {
+            tracing::info!("this store is new: initialise it with `coffer operator init`, or by PUT sys/init");
+        }
+        Ok(SealState::Sealed { threshold, .. }) => {
+            tracing::info!(
+                threshold,
+                "the server is sealed: unseal it with `coffer operator unseal`, or by PUT sys/unseal"
+            );
+        }
+        Ok(SealState::Unsealed { .. }) => tracing::info!("the server is unsealed"),
+        Err(error) => tracing::error!(%error, "the seal cannot be read"),
+    }
 }
 
 /// Lets time pass in the core until it is gone.
@@ -120,36 +318,10 @@ fn tick(core: &Weak<Core>) {
     }
 }
 
-/// Opens the files of the audit devices anew at each SIGHUP, which is what tools send that move such files away.
-fn reopen_audit(core: Weak<Core>) -> Result<impl Future<Output = ()>, String> {
-    let mut hangup = on(SignalKind::hangup())?;
-    Ok(async move {
-        while hangup.recv().await.is_some() {
-            let Some(core) = core.upgrade() else { return };
-            // A file that is being written to may keep it waiting.
-            let _ = tokio::task::spawn_blocking(move || core.reopen_audit()).await;
-        }
-    })
-}
-
-/// Resolves at the first SIGTERM or SIGINT.
-fn ended() -> Result<impl Future<Output = ()>, String> {
-    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
-    Ok(async move {
-        tokio::select! {
-            _ = terminate.recv() => {}
-            _ = interrupt.recv() => {}
-        }
-        print_line("==> Vault shutdown triggered");
-    })
-}
-
-fn on(kind: SignalKind) -> Result<Signal, String> {
-    signal(kind).map_err(|error| format!("cannot wait for signals: {error}"))
-}
-
 const ADDRESS_DEFAULT: &str = "127.0.0.1:8200";
 const TICK: Duration = Duration::from_secs(1);
+/// From the end of the last connection to the end of what still runs on threads.
+const END_TIME_MAX: Duration = Duration::from_secs(5);
 /// Threads for slow requests and `tick`. More make nothing faster, and each keeps memory of its own that it once used:
 /// making keys over 256 connections took 1,342 MiB with as many threads, and 243 MiB with 8.
 const BLOCKING_THREADS_MAX: usize = 16;

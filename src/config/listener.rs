@@ -127,6 +127,31 @@ pub enum Statuses {
 }
 
 impl Listener {
+    /// One that no file names.
+    pub fn at(place: &str, address: &str, tls: Option<Tls>) -> Self {
+        let mut written = serde_json::json!({"address": address});
+        match &tls {
+            None => written["tls_disable"] = true.into(),
+            Some(tls) => {
+                written["tls_cert_file"] = tls.certificate.display().to_string().into();
+                written["tls_key_file"] = tls.key.display().to_string().into();
+            }
+        }
+        Self {
+            place: place.to_owned(),
+            socket: Socket::Tcp { address: address.to_owned() },
+            tls,
+            limits: Limits::default(),
+            proxy: None,
+            forwarded: None,
+            headers: Vec::new(),
+            metrics_open: false,
+            rekey_closed: false,
+            generate_root_closed: false,
+            written,
+        }
+    }
+
     pub(super) fn read(block: Labelled<'_>, notes: &mut Notes) -> Result<Self, String> {
         let Labelled { label, mut table } = block;
         let written = as_json(table.items());
@@ -320,7 +345,7 @@ fn custom_headers(table: &mut Table<'_>) -> Result<Vec<CustomHeaders>, String> {
             };
             let values = values.filter(|values| !values.is_empty());
             let values = values.ok_or_else(|| block.error(format_args!("header {name:?} needs a list of values")))?;
-            headers.extend(values.into_iter().map(|value| (name.clone(), value)));
+            headers.push((name, values.join("; ")));
         }
         all.push(CustomHeaders { statuses, headers });
     }

@@ -2,30 +2,34 @@
 
 use serde_json::{Map, Value, json};
 
-use super::Config;
 use super::listener::{Listener, Socket};
 use super::settings::{Kind, Known, SETTINGS, Setting};
+use super::{Config, Storage};
 
 impl Config {
     /// Everything but the values of seals and storage.
-    pub fn sanitized(&self) -> Value {
+    /// With these listeners and this storage, which a dev server may have of its own.
+    pub fn sanitized(&self, listeners: &[Listener], storage: &Storage) -> Value {
         let told = SETTINGS.iter().filter(|known| !known.told.is_empty());
         let mut all: Map<String, Value> = told.map(|known| (known.told.to_owned(), self.tell(known))).collect();
         all.insert("experiments".to_owned(), Value::Null);
-        all.insert("listeners".to_owned(), self.listeners.iter().map(Listener::told).collect());
+        all.insert("listeners".to_owned(), listeners.iter().map(Listener::told).collect());
         if !self.seals.is_empty() {
             let seals = self.seals.iter().map(|seal| json!({"type": seal.kind, "disabled": seal.disabled}));
             all.insert("seals".to_owned(), seals.collect());
         }
-        if let Some(name) = &self.storage_name {
-            let storage = json!({
-                "type": name,
-                "redirect_addr": self.api_addr().unwrap_or_default(),
-                "cluster_addr": self.cluster_addr().unwrap_or_default(),
-                "disable_clustering": self.bool("disable_clustering"),
-            });
-            all.insert("storage".to_owned(), storage);
-        }
+        let kind = match storage {
+            Storage::Memory => "inmem",
+            Storage::Sled(_) => "sled",
+            Storage::Redb(_) => "redb",
+        };
+        let storage = json!({
+            "type": self.storage_name.as_deref().unwrap_or(kind),
+            "redirect_addr": self.api_addr().unwrap_or_default(),
+            "cluster_addr": self.cluster_addr().unwrap_or_default(),
+            "disable_clustering": self.bool("disable_clustering"),
+        });
+        all.insert("storage".to_owned(), storage);
         if let Some(telemetry) = &self.telemetry {
             all.insert("telemetry".to_owned(), telemetry.written.clone());
         }

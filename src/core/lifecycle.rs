@@ -70,7 +70,7 @@ impl Core {
         let platform = barrier.platform();
         let view = platform.view(&horizon);
         let tokens = Arc::new(Tokens::open(&view)?);
-        let cluster = open_cluster(&view)?;
+        let cluster = open_cluster(&view, &self.settings.cluster_name)?;
         let customer_keys = CustomerKeys::default();
         let keys = |key: &KeyVersion| match customer_keys.wrapper(&view, key) {
             Ok(wrapper) => wrapper,
@@ -140,12 +140,13 @@ impl Core {
     }
 }
 
-fn open_cluster(view: &View<'_>) -> Result<Cluster, Error> {
+fn open_cluster(view: &View<'_>, name: &str) -> Result<Cluster, Error> {
     if let Some(found) = view.get::<Cluster>(CLUSTER_PATH)? {
         return Ok(found.value);
     }
     let id = new_uuid().to_string();
-    let cluster = Cluster { name: format!("vault-cluster-{}", id.get(..8).unwrap_or_default()), id };
+    let own = || format!("vault-cluster-{}", id.get(..8).unwrap_or_default());
+    let cluster = Cluster { name: if name.is_empty() { own() } else { name.to_owned() }, id };
     let mut change = view.change();
     change.put(CLUSTER_PATH, &cluster)?.expect_absent(CLUSTER_PATH);
     change.commit()?;

@@ -117,7 +117,7 @@ impl LoginDesk<'_> {
     }
 
     fn lockout_rules(&self, mount: &Mount) -> Option<Rules> {
-        mount.entry.tune.lockout_rules(self.settings)
+        mount.entry.tune.lockout_rules(mount.kind, self.settings)
     }
 
     /// Who disables a method ends the tokens that it made until then, which cannot be those that it makes later.

@@ -2,6 +2,7 @@
 //!
 //! Find the row, find the caller, admit, run. Knows no engine's business and nothing of HTTP.
 
+use std::collections::BTreeMap;
 use std::net::IpAddr;
 use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
@@ -50,7 +51,7 @@ pub use engines::kinds;
 pub use lifecycle::SealState;
 use logins::LoginDesk;
 use meters::Meters;
-use mounts::Mounts;
+use mounts::{Mounts, UserLockout};
 use place::Place;
 use protection::Protections;
 use second_factor::Waiting;
@@ -98,6 +99,12 @@ pub struct Settings {
     pub kv_cache_bytes_max: u64,
     /// Nobody is locked out, whatever the mounts say.
     pub user_lockout_disabled: bool,
+    /// What holds of lockouts where a mount says nothing, by type of login method; `all` is for those that are not named.
+    pub user_lockout: BTreeMap<String, UserLockout>,
+    /// The name of the cluster that is made; one of its own if empty.
+    pub cluster_name: String,
+    /// What `sys/config/state/sanitized` tells.
+    pub configuration: serde_json::Value,
     /// `sys/metrics` needs no token, and is answered while the barrier is sealed, too.
     pub metrics_open: bool,
     /// For how long Prometheus' form of the metrics is kept where others collect it; here nothing is collected, and zero
@@ -119,6 +126,9 @@ impl Default for Settings {
             key_cache_bytes_max: KEY_CACHE_BYTES_MAX,
             kv_cache_bytes_max: KV_CACHE_BYTES_MAX,
             user_lockout_disabled: false,
+            user_lockout: BTreeMap::new(),
+            cluster_name: String::new(),
+            configuration: serde_json::Value::Object(serde_json::Map::new()),
             metrics_open: false,
             metrics_retention: METRICS_RETENTION,
             seals: seal::Seals::default(),

@@ -395,18 +395,20 @@ impl Tune {
         (default, own(self.max_lease_ttl_s, system.max_lease_ttl))
     }
 
-    /// When names are locked out; `None`: never.
-    pub fn lockout_rules(&self, system: &Settings) -> Option<Rules> {
+    /// When names are locked out of a mount of this type; `None`: never.
+    pub fn lockout_rules(&self, kind: &str, system: &Settings) -> Option<Rules> {
         let own = self.user_lockout.unwrap_or_default();
-        if own.disable || system.user_lockout_disabled {
+        let of_kind = system.user_lockout.get(kind).or_else(|| system.user_lockout.get("all")).copied();
+        let layers = [own, of_kind.unwrap_or_default()];
+        if system.user_lockout_disabled || layers.iter().any(|layer| layer.disable) {
             return None;
         }
+        let first = |of: fn(&UserLockout) -> u64| layers.iter().map(of).find(|value| *value != 0);
         let usual = Rules::default();
-        let duration = |seconds, usual| if seconds == 0 { usual } else { Duration::from_secs(seconds) };
         Some(Rules {
-            threshold: if own.threshold == 0 { usual.threshold } else { own.threshold },
-            duration: duration(own.duration_s, usual.duration),
-            counter_reset: duration(own.counter_reset_s, usual.counter_reset),
+            threshold: first(|layer| layer.threshold).unwrap_or(usual.threshold),
+            duration: first(|layer| layer.duration_s).map_or(usual.duration, Duration::from_secs),
+            counter_reset: first(|layer| layer.counter_reset_s).map_or(usual.counter_reset, Duration::from_secs),
         })
     }
 }

@@ -9,6 +9,7 @@
 //! says why.
 
 pub mod aead;
+pub mod authority;
 pub mod certificates;
 pub mod cmac;
 pub mod containers;

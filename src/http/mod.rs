@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::{Method, Response};
 use tokio::sync::Semaphore;
+use tokio::time::timeout;
 
 use crate::api::{Error, Params, Request, RequestId};
 use crate::clock::Stopwatch;
@@ -19,10 +20,12 @@ use crate::crypto::random::Random;
 use crate::crypto::wiped::Wiped;
 use crate::entropy::Entropy;
 use body::{Budget, Inbound};
+pub use manners::Manners;
 pub use payload::Payload;
 use request::{Head, Refusal};
 
 mod body;
+mod manners;
 mod path;
 mod payload;
 mod request;
@@ -41,6 +44,8 @@ pub struct Limits {
     pub body_grace: Duration,
     /// Bytes a second.
     pub body_rate_min: usize,
+    /// Time for a request that is not quick; longer is 503, while its work goes on. `None`: as long as it takes.
+    pub request_time_max: Option<Duration>,
     /// Requests that run or wait on threads that may block; more is 503.
     pub slow_requests_max: usize,
 }
@@ -53,31 +58,50 @@ impl Default for Limits {
             body_time_max: Duration::from_secs(30),
             body_grace: Duration::from_secs(5),
             body_rate_min: 1024,
+            request_time_max: None,
             slow_requests_max: 1024,
         }
     }
 }
 
-/// One core as hyper's connections reach it. Shared by all of them.
+/// One core as hyper's connections reach it by one listener. Shared by all of them.
 pub struct Wire {
     core: Arc<Core>,
     limits: Limits,
+    manners: Manners,
+    common: Arc<Common>,
+}
+
+/// What the listeners share.
+struct Common {
     bodies: Budget,
     slow: Semaphore,
+}
+
+/// Who is at the other end of a connection.
+pub struct Client {
+    pub remote: IpAddr,
+    /// Its certificates in DER, its own first, where TLS asked for them. Nobody has checked them.
+    pub certificates: Option<Arc<[Vec<u8>]>>,
 }
 
 impl Wire {
     pub fn new(core: Arc<Core>, limits: Limits) -> Self {
         let (bodies, slow) = (Budget::new(limits.bodies_bytes_max), Semaphore::new(limits.slow_requests_max));
-        Self { core, limits, bodies, slow }
+        Self { core, limits, manners: Manners::default(), common: Arc::new(Common { bodies, slow }) }
+    }
+
+    /// The same core by another listener: what all requests together may cost stays one and the same.
+    pub fn by(&self, limits: Limits, manners: Manners) -> Self {
+        Self { core: Arc::clone(&self.core), limits, manners, common: Arc::clone(&self.common) }
     }
 
     /// Answers one request, whatever it is.
-    pub async fn respond(&self, request: hyper::Request<Incoming>, remote: IpAddr) -> Response<Payload> {
+    pub async fn respond(&self, request: hyper::Request<Incoming>, client: &Client) -> Response<Payload> {
         let without_body = request.method() == Method::HEAD;
         let id = new_id();
         let mut count = None;
-        let mut response = match self.answer(request, id, remote, &mut count).await {
+        let mut response = match self.answer(request, id, client, &mut count).await {
             Ok((answer, took)) => {
                 let row = answer.manner.row;
                 let response = response::of(answer, id);
@@ -93,6 +117,7 @@ impl Wire {
         if let Some(count) = count {
             response::tell_count(&mut response, count);
         }
+        self.manners.adorn(&mut response);
         if without_body { response.map(|_| Payload::default()) } else { response }
     }
 
@@ -101,25 +126,29 @@ impl Wire {
         &self,
         request: hyper::Request<Incoming>,
         id: RequestId,
-        remote: IpAddr,
+        client: &Client,
         count: &mut Option<Count>,
     ) -> Result<(Answer, Duration), Refusal> {
         let (parts, body) = request.into_parts();
+        let remote = self.manners.remote(&parts.headers, client.remote);
         // Before the body is read: who sends too much is not listened to.
         let head = Head::read(&parts).and_then(|head| {
+            let remote = remote?;
             *count = self.core.count(head.path(), remote);
             refuse_exceeded(*count, head.path())?;
-            Ok(head)
+            Ok((head, remote))
         });
         let mut body = Inbound::new(body, &parts.headers, &self.limits);
-        let mut share = self.bodies.share();
-        let text = if head.as_ref().is_ok_and(Head::takes_body) {
+        let mut share = self.common.bodies.share();
+        let text = if head.as_ref().is_ok_and(|(head, _)| head.takes_body()) {
             body.collect(&mut share).await?
         } else {
             body.discard().await;
             Wiped::default()
         };
-        let mut request = head?.with_body(text, id, remote)?;
+        let (head, remote) = head?;
+        let mut request = head.with_body(text, id, remote)?;
+        request.certificates.clone_from(&client.certificates);
         if let Some(wanted) = self.core.audited_headers() {
             request.headers = request::picked(&parts.headers, wanted.keys());
         }
@@ -142,12 +171,18 @@ impl Wire {
         if small && let Some(answer) = self.core.handle(&request, Thread::Socket) {
             return answer;
         }
-        let Ok(_permit) = self.slow.try_acquire() else {
+        let Ok(_permit) = self.common.slow.try_acquire() else {
             return failed(Error::Unavailable("too many requests at one time; try again".into()));
         };
         let core = Arc::clone(&self.core);
         let work = tokio::task::spawn_blocking(move || core.handle(&request, Thread::Worker));
-        let answer = work.await.map_err(Error::internal);
+        let answer = match self.limits.request_time_max {
+            None => work.await.map_err(Error::internal),
+            Some(max) => match timeout(max, work).await {
+                Ok(answer) => answer.map_err(Error::internal),
+                Err(_) => Err(Error::Unavailable("the request takes longer than max_request_duration".into())),
+            },
+        };
         answer.and_then(|answer| answer.ok_or_else(|| Error::internal("no answer"))).unwrap_or_else(failed)
     }
 }

@@ -22,7 +22,7 @@ impl Endpoint for ListLocked {
         let active = core.unsealed()?;
         let mut methods = Vec::new();
         for mount in active.mounts.logins() {
-            let Some(rules) = mount.entry.tune.lockout_rules(&core.settings) else { continue };
+            let Some(rules) = mount.entry.tune.lockout_rules(mount.kind, &core.settings) else { continue };
             let names = active.lockout.locked(mount.entry.uuid, &rules, call.now);
             let asked = self.mount_accessor.is_empty() || self.mount_accessor == mount.entry.accessor;
             if asked && !names.is_empty() {

@@ -27,6 +27,7 @@ pub mod rekey;
 pub mod remount;
 pub mod rotate;
 pub mod specs;
+pub mod state;
 pub mod status;
 pub mod tune;
 pub mod ui;
@@ -172,6 +173,7 @@ const ROUTES: &[Route<Core>] = &[
     read::<plugins::ReadCatalog>      ("plugins/catalog"),
     list::<plugins::ListPlugins>      ("plugins/catalog/{type}").sudo(),
     read::<plugins::ReadPlugin>       ("plugins/catalog/{type}/{name}").sudo(),
+    read::<state::Sanitized>          ("config/state/sanitized"),
     list::<ui_headers::ListHeaders>   ("config/ui/headers").sudo(),
     read::<ui_headers::ReadHeader>    ("config/ui/headers/{header}").sudo(),
     write::<ui_headers::WriteHeader>  ("config/ui/headers/{header}").sudo(),

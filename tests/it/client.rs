@@ -77,8 +77,8 @@ impl Request {
     }
 }
 
-/// One connection.
-pub(crate) struct Connection(BufReader<TcpStream>);
+/// One connection, with TLS or without.
+pub(crate) struct Connection<S = TcpStream>(BufReader<S>);
 
 impl Connection {
     pub(crate) fn open(address: SocketAddr) -> Self {
@@ -87,6 +87,25 @@ impl Connection {
         // A server that hangs fails the test.
         stream.set_read_timeout(Some(PATIENCE)).unwrap();
         stream.set_write_timeout(Some(PATIENCE)).unwrap();
+        Self(BufReader::new(stream))
+    }
+
+    /// Says that nothing more is sent.
+    pub(crate) fn finish(&mut self) {
+        let _ = self.0.get_mut().shutdown(Shutdown::Write);
+    }
+
+    /// Whether something comes within a moment.
+    pub(crate) fn look(&mut self) -> Result<usize, ErrorKind> {
+        self.0.get_ref().set_read_timeout(Some(MOMENT)).unwrap();
+        let seen = self.0.get_ref().peek(&mut [0]).map_err(|error| error.kind());
+        self.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
+        seen
+    }
+}
+
+impl<S: Read + Write> Connection<S> {
+    pub(crate) fn over(stream: S) -> Self {
         Self(BufReader::new(stream))
     }
 
@@ -99,11 +118,6 @@ impl Connection {
     /// Sends bytes as they are. A server that does not want all of them may have closed the connection.
     pub(crate) fn write(&mut self, bytes: &[u8]) {
         let _ = self.0.get_mut().write_all(bytes);
-    }
-
-    /// Says that nothing more is sent.
-    pub(crate) fn finish(&mut self) {
-        let _ = self.0.get_mut().shutdown(Shutdown::Write);
     }
 
     /// Takes the answer to a request that is not HEAD.
@@ -153,14 +167,6 @@ impl Connection {
             Err(error) if error.kind() == ErrorKind::ConnectionReset => rest,
             Err(error) => panic!("the server does not close the connection: {error}"),
         }
-    }
-
-    /// Whether something comes within a moment.
-    pub(crate) fn look(&mut self) -> Result<usize, ErrorKind> {
-        self.0.get_ref().set_read_timeout(Some(MOMENT)).unwrap();
-        let seen = self.0.get_ref().peek(&mut [0]).map_err(|error| error.kind());
-        self.0.get_ref().set_read_timeout(Some(PATIENCE)).unwrap();
-        seen
     }
 
     /// So many bytes as they come.
@@ -270,5 +276,5 @@ pub(crate) fn from_b64(text: &str) -> Vec<u8> {
     BASE64_STANDARD.decode(text).unwrap()
 }
 
-const PATIENCE: Duration = Duration::from_mins(1);
+pub(crate) const PATIENCE: Duration = Duration::from_mins(1);
 const MOMENT: Duration = Duration::from_millis(200);

@@ -11,6 +11,7 @@ mod golden;
 mod http;
 mod identity;
 mod kv;
+mod process;
 mod regressions;
 mod remote;
 mod restart;

@@ -55,7 +55,7 @@ impl Core {
         let made = &active.tokens.made;
         let token_type = |name: &str| vec![("token_type", name.to_owned())];
         let locked = active.mounts.logins().into_iter().map(|mount| {
-            let rules = mount.entry.tune.lockout_rules(&self.settings);
+            let rules = mount.entry.tune.lockout_rules(mount.kind, &self.settings);
             rules.map_or(0, |rules| active.lockout.locked(mount.entry.uuid, &rules, self.clock.now()).len())
         });
         let class = |name: &str| vec![("type", name.to_owned())];

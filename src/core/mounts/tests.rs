@@ -364,3 +364,20 @@ fn ttls_are_the_mounts_own_or_the_systems() {
     check(2_000, 0, (2_000, 1_000));
     check(2_000, 3_000, (2_000, 3_000));
 }
+
+#[test]
+fn lockouts_are_the_mounts_own_or_of_its_type_or_the_systems() {
+    let of = |threshold, disable| UserLockout { threshold, disable, ..UserLockout::default() };
+    let check = |own: Option<UserLockout>, kind, expected: Option<u64>| {
+        let user_lockout = [("all".to_owned(), of(3, false)), ("approle".to_owned(), of(0, true))].into();
+        let system = Settings { user_lockout, ..Settings::default() };
+        let tune = Tune { user_lockout: own, ..Tune::default() };
+        assert_eq!(tune.lockout_rules(kind, &system).map(|rules| rules.threshold), expected, "{kind}");
+    };
+    check(None, "userpass", Some(3));
+    check(None, "approle", None);
+    check(Some(of(7, false)), "userpass", Some(7));
+    check(Some(of(0, true)), "userpass", None);
+    let usual = Tune::default().lockout_rules("userpass", &Settings::default()).unwrap();
+    assert_eq!(usual.threshold, 5);
+}

@@ -1,0 +1,95 @@
+//! Signals: the first SIGTERM or SIGINT asks the server to end, the second makes it, and SIGHUP has it read its files anew.
+
+use std::sync::{Arc, Weak};
+
+use tokio::signal::unix::{Signal, SignalKind, signal};
+use tokio::sync::watch;
+use tracing_subscriber::filter::LevelFilter;
+
+use super::process::Supervisor;
+use crate::cli::output::print_line;
+use crate::core::Core;
+use crate::server::Tls;
+use crate::telemetry::Logs;
+
+/// How often the server was asked to end.
+pub(super) struct Signals(watch::Receiver<u32>);
+
+/// Begins to listen for signals.
+pub(super) fn begin(supervisor: Supervisor) -> Result<Signals, String> {
+    let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
+    let (count, seen) = watch::channel(0_u32);
+    tokio::spawn(async move {
+        loop {
+            tokio::select! {
+                _ = terminate.recv() => {}
+                _ = interrupt.recv() => {}
+            }
+            if *count.borrow() == 0 {
+                supervisor.stopping();
+                print_line("==> Vault shutdown triggered");
+            }
+            count.send_modify(|count| *count = count.saturating_add(1));
+        }
+    });
+    Ok(Signals(seen))
+}
+
+impl Signals {
+    /// Resolves when the server was asked to end so many times.
+    pub(super) async fn nth(&self, wanted: u32) {
+        let _ = self.0.clone().wait_for(|count| *count >= wanted).await;
+    }
+}
+
+/// What is read anew.
+pub(super) struct Reload {
+    pub(super) core: Weak<Core>,
+    /// Certificates and keys, and where their names are written.
+    pub(super) tls: Vec<(String, Arc<Tls>)>,
+    pub(super) logs: Logs,
+    /// Reads the level of the log.
+    pub(super) level: Box<dyn Fn() -> Result<LevelFilter, String> + Send + Sync>,
+}
+
+/// Reads files anew at each SIGHUP, which is also what tools send that move logs away.
+pub(super) fn on_hangup(reload: Reload, supervisor: Supervisor) -> Result<impl Future<Output = ()>, String> {
+    let mut hangup = on(SignalKind::hangup())?;
+    let reload = Arc::new(reload);
+    Ok(async move {
+        while hangup.recv().await.is_some() {
+            supervisor.reloading();
+            print_line("==> Vault reload triggered");
+            let reload = Arc::clone(&reload);
+            // A file that is being written to may keep it waiting.
+            let _ = tokio::task::spawn_blocking(move || reload.all()).await;
+            print_line("==> Vault reload complete");
+            supervisor.ready();
+        }
+    })
+}
+
+impl Reload {
+    fn all(&self) {
+        if let Some(core) = self.core.upgrade() {
+            core.reopen_audit();
+        }
+        for (place, tls) in &self.tls {
+            match tls.reload() {
+                Ok(()) => tracing::info!("{place}: certificate and key were read anew"),
+                Err(error) => tracing::error!("{place}: the old certificate stays, for {error}"),
+            }
+        }
+        if let Err(error) = self.logs.reopen() {
+            tracing::error!("the old file of the log stays, for {error}");
+        }
+        match (self.level)() {
+            Ok(level) => self.logs.set_level(level),
+            Err(error) => tracing::error!("the level of the log stays, for {error}"),
+        }
+    }
+}
+
+fn on(kind: SignalKind) -> Result<Signal, String> {
+    signal(kind).map_err(|error| format!("cannot wait for signals: {error}"))
+}
