@@ -1,7 +1,12 @@
 import static java.util.Map.entry;
 
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
 import java.net.URI;
 import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.X509EncodedKeySpec;
 import java.time.Duration;
@@ -42,7 +47,6 @@ import org.springframework.vault.support.Policy.BuiltinCapabilities;
 import org.springframework.vault.support.Policy.Rule;
 import org.springframework.vault.support.Signature;
 import org.springframework.vault.support.SslConfiguration;
-import org.springframework.vault.support.SslConfiguration.KeyStoreConfiguration;
 import org.springframework.vault.support.TransitKeyType;
 import org.springframework.vault.support.VaultMetadataRequest;
 import org.springframework.vault.support.VaultMount;
@@ -377,12 +381,29 @@ final class Spring {
     }
 
     /** A client of another server, which trusts the authorities in a file. */
-    private static VaultTemplate elsewhere(String address, String authorities) {
+    private static VaultTemplate elsewhere(String address, String authorities) throws Exception {
         VaultEndpoint endpoint = VaultEndpoint.from(URI.create(System.getenv(address)));
-        SslConfiguration trust = authorities == null ? SslConfiguration.unconfigured() : SslConfiguration.forTrustStore(
-                KeyStoreConfiguration.of(new FileSystemResource(authorities)).withStoreType("PEM"));
+        SslConfiguration trust = SslConfiguration.unconfigured();
+        if (authorities != null) {
+            trust = SslConfiguration.forTrustStore(new FileSystemResource(trustStore(authorities)), PASSWORD);
+        }
         return new VaultTemplate(endpoint, ClientHttpRequestFactoryFactory.create(new ClientOptions(), trust),
                 new SimpleSessionManager(new TokenAuthentication(System.getenv("VAULT_TOKEN"))));
+    }
+
+    /** Certificates in PEM in a store as Java has them. */
+    private static String trustStore(String authorities) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        store.load(null, null);
+        try (var pem = new FileInputStream(authorities)) {
+            store.setCertificateEntry("ca", CertificateFactory.getInstance("X.509").generateCertificate(pem));
+        }
+        File file = File.createTempFile("trust", ".p12");
+        file.deleteOnExit();
+        try (var out = new FileOutputStream(file)) {
+            store.store(out, PASSWORD);
+        }
+        return file.getPath();
     }
 
     private static void servers() {
@@ -398,6 +419,8 @@ final class Spring {
             Checks.equal(elsewhere("COMPAT_SEALED_ADDR", null).opsForSys().getUnsealStatus().isSealed(), true);
         });
     }
+
+    private static final char[] PASSWORD = "changeit".toCharArray();
 
     private Spring() {}
 }

@@ -7,6 +7,7 @@ use super::client::Server;
 use super::output::{Failure, Output, Row, cell, print_line};
 use super::prompt;
 use super::status::print_seal;
+use crate::clock::Timestamp;
 
 mod init;
 mod pgp;
@@ -121,6 +122,27 @@ impl KeyStatus {
 }
 
 fn key_rows(status: &Value) -> [Row<'static>; 3] {
-    [("Key Term", "term"), ("Install Time", "install_time"), ("Encryption Count", "encryptions")]
-        .map(|(title, name)| (title, cell(&status[name])))
+    let installed = cell(&status["install_time"]);
+    [
+        ("Key Term", cell(&status["term"])),
+        ("Install Time", installed.parse().map_or(installed, day_and_minute)),
+        ("Encryption Count", cell(&status["encryptions"])),
+    ]
+}
+
+/// As in `22 Nov 26 16:15 UTC`.
+fn day_and_minute(time: Timestamp) -> String {
+    time.strftime("%d %b %y %H:%M UTC").to_string()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn times_are_short() {
+        let status = json!({"term": 2, "install_time": "2026-11-22T16:15:55.962512739Z", "encryptions": 7});
+        let expected = [("Key Term", "2"), ("Install Time", "22 Nov 26 16:15 UTC"), ("Encryption Count", "7")];
+        assert_eq!(key_rows(&status), expected.map(|(title, value)| (title, value.to_owned())));
+    }
 }

@@ -12,8 +12,8 @@ use crate::storage::{self, Batch, Store};
 /// Lets the server go back to what its store holds now.
 pub(super) fn allow(core: &Core, store: Arc<dyn Store>, key: UnsealKey) -> Result<(), String> {
     let kept = contents(&*store).map_err(|error| error.to_string())?;
-    let restore = Box::new(move || Ok(restore(&*store, &kept)?));
-    core.allow_reset(Origin { restore, key, going: Mutex::default() });
+    let restore = move || restore(&*store, &kept).map_err(|error| Error::Unavailable(error.to_string().into()));
+    core.allow_reset(Origin { restore: Box::new(restore), key, going: Mutex::default() });
     Ok(())
 }
 
@@ -29,7 +29,7 @@ fn contents(store: &dyn Store) -> Result<Contents, storage::Error> {
 }
 
 /// Makes the store hold just this, in commits of a bounded size.
-fn restore(store: &dyn Store, kept: &Contents) -> Result<(), Error> {
+fn restore(store: &dyn Store, kept: &Contents) -> Result<(), storage::Error> {
     let now = contents(store)?;
     let gone = now.keys().filter(|key| !kept.contains_key(*key)).map(|key| (key, None));
     let changed = kept.iter().filter(|(key, value)| now.get(*key) != Some(value));

@@ -98,7 +98,7 @@ mod tests {
             "secret/data/shop": {"data": {"port": 5432, "deep": {"tags": ["a"], "on": true, "off": null}}}
         }"#;
         check(json, "transit/keys/orders", Ok(r#""type":"ed25519""#));
-        check(json, "secret/data/shop", Ok(r#"{"port":5432,"deep":{"tags":["a"],"on":true,"off":null}}"#));
+        check(json, "secret/data/shop", Ok(r#"{"deep":{"off":null,"on":true,"tags":["a"]},"port":5432}"#));
         let hcl = r#"
             # The order counts.
             "sys/mounts/transit" { type = "transit" }

@@ -30,7 +30,10 @@ impl Core {
         if let Some(active) = self.active() {
             active.stop_migrations();
         }
+        self.audit.clear();
+        self.quotas.clear();
         (origin.restore)()?;
+        self.sealed.disown();
         self.unseal(&origin.key)
     }
 }
