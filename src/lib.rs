@@ -29,10 +29,11 @@
 //! | `engine` | says what an engine is made of | all above but `storage` |
 //! | `secrets`, `auth`, `identity` | do the work of one mount | `engine` and what it may import; `access` not `secrets`, `outbound` only `auth` |
 //! | `core` | holds the mounts and runs one request through them, in order | all above, `sys`, of `storage` only what is waited for |
-//! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access` |
+//! | `telemetry` | writes the log | `clock` |
+//! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access`, `telemetry` |
 //! | `http` | speaks HTTP and Vault's JSON | `api`, `config`, `core`, `crypto`, `clock`, `entropy` |
 //! | `config` | reads what the operator sets | `api`, `hcl` |
-//! | `server`, `telemetry`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
+//! | `server`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
 //!
 //! # The laws
 //!

@@ -1,21 +1,19 @@
-//! Logs of the running server, on standard error and in a file if there is one. Knows nothing of requests; secrets never
-//! come here.
+//! Logs of the running server, on standard error and in a file if there is one, at levels that an operator can change while
+//! it runs. Knows nothing of requests; secrets never come here.
 
-use std::fs::{File, OpenOptions};
-use std::io::{self, IsTerminal, Write};
-use std::os::unix::fs::OpenOptionsExt;
+use std::collections::BTreeMap;
+use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, OnceLock, PoisonError};
 
-use serde_json::{Map, Value};
-use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
-use tracing_subscriber::filter::LevelFilter;
-use tracing_subscriber::layer::{Context, Layer, SubscriberExt};
-use tracing_subscriber::util::SubscriberInitExt;
+use tracing_subscriber::filter::{LevelFilter, Targets};
+use tracing_subscriber::layer::SubscriberExt as _;
+use tracing_subscriber::util::SubscriberInitExt as _;
 use tracing_subscriber::{Registry, fmt, reload};
 
-use crate::clock::Clock;
+use output::{JsonLines, Output};
+
+mod output;
 
 /// What is logged, and where.
 pub struct Log {
@@ -33,39 +31,25 @@ pub enum Format {
     Json,
 }
 
-/// The logs of this process, once they are begun.
-pub struct Logs {
-    level: reload::Handle<LevelFilter, Registry>,
-    output: Output,
-}
-
 /// Starts logging.
-pub fn start(log: &Log) -> Result<Logs, String> {
+pub fn start(log: &Log) -> Result<(), String> {
     let output = Output::open(log.file.clone())?;
-    let (level, handle) = reload::Layer::new(log.level);
-    let registry = tracing_subscriber::registry().with(level);
-    let writer = output.clone();
-    // A second start, as in tests that run several servers, keeps the first.
-    let _ = match log.format {
+    let levels = Levels { usual: log.level, own: BTreeMap::new() };
+    let (filter, handle) = reload::Layer::new(levels.filter());
+    let registry = tracing_subscriber::registry().with(filter);
+    let started = match log.format {
         Format::Json => registry.with(JsonLines(output.clone())).try_init(),
         Format::Standard => {
             let plain = fmt::layer().with_target(false).with_ansi(log.file.is_none() && io::stderr().is_terminal());
+            let writer = output.clone();
             registry.with(plain.with_writer(move || writer.clone())).try_init()
         }
     };
-    Ok(Logs { level: handle, output })
-}
-
-impl Logs {
-    /// Logs at another level from now on.
-    pub fn set_level(&self, level: LevelFilter) {
-        let _ = self.level.reload(level);
+    // A second start, as in tests that run several servers, keeps the first.
+    if started.is_ok() {
+        let _ = LOGS.set(Logs { handle, levels: Mutex::new(levels), first: log.level, output });
     }
-
-    /// Opens the file anew, which somebody has moved away.
-    pub fn reopen(&self) -> Result<(), String> {
-        self.output.reopen()
-    }
+    Ok(())
 }
 
 /// Reads a level by the names that Vault takes.
@@ -89,102 +73,106 @@ pub fn format(name: &str) -> Result<Format, String> {
     }
 }
 
-/// Where lines go.
+/// Opens the file anew, which somebody has moved away.
+pub fn reopen() -> Result<(), String> {
+    LOGS.get().map_or(Ok(()), |logs| logs.output.reopen())
+}
+
+/// The loggers, by name, with their levels. Each is one part of the server.
+pub fn levels() -> BTreeMap<&'static str, LevelFilter> {
+    let levels = LOGS.get().map(|logs| logs.levels.lock().unwrap_or_else(PoisonError::into_inner).clone());
+    let levels = levels.unwrap_or(Levels { usual: LevelFilter::OFF, own: BTreeMap::new() });
+    LOGGERS.iter().map(|name| (*name, levels.own.get(name).copied().unwrap_or(levels.usual))).collect()
+}
+
+/// Sets the level of one logger, or of all. Returns whether there is such a logger.
+pub fn set_level(logger: Option<&str>, level: LevelFilter) -> bool {
+    change(logger, |levels, name| match name {
+        Some(name) => drop(levels.own.insert(name, level)),
+        None => *levels = Levels { usual: level, own: BTreeMap::new() },
+    })
+}
+
+/// Gives one logger, or all, the level back that the server was started with. Returns whether there is such a logger.
+pub fn reset_level(logger: Option<&str>) -> bool {
+    let first = LOGS.get().map_or(LevelFilter::OFF, |logs| logs.first);
+    set_level(logger, first)
+}
+
+fn change(logger: Option<&str>, edit: impl FnOnce(&mut Levels, Option<&'static str>)) -> bool {
+    let name = logger.map(|logger| LOGGERS.iter().copied().find(|name| *name == logger));
+    let (name, known) = (name.flatten(), name != Some(None));
+    if let Some(logs) = LOGS.get().filter(|_| known) {
+        let mut levels = logs.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        edit(&mut levels, name);
+        // Fails when the subscriber is gone, which it is when the process ends.
+        let _ = logs.handle.reload(levels.filter());
+    }
+    known
+}
+
+/// What the process logs.
+struct Logs {
+    handle: reload::Handle<Targets, Registry>,
+    levels: Mutex<Levels>,
+    first: LevelFilter,
+    output: Output,
+}
+
 #[derive(Clone)]
-struct Output(Option<Arc<LogFile>>);
-
-struct LogFile {
-    path: PathBuf,
-    open: Mutex<File>,
+struct Levels {
+    usual: LevelFilter,
+    /// Of the loggers that have one of their own.
+    own: BTreeMap<&'static str, LevelFilter>,
 }
 
-impl Output {
-    fn open(path: Option<PathBuf>) -> Result<Self, String> {
-        let Some(path) = path else { return Ok(Self(None)) };
-        let open = Mutex::new(open_file(&path)?);
-        Ok(Self(Some(Arc::new(LogFile { path, open }))))
-    }
-
-    fn reopen(&self) -> Result<(), String> {
-        let Some(file) = &self.0 else { return Ok(()) };
-        let fresh = open_file(&file.path)?;
-        *file.open.lock().unwrap_or_else(PoisonError::into_inner) = fresh;
-        Ok(())
+impl Levels {
+    /// The same as `tracing` takes it.
+    fn filter(&self) -> Targets {
+        let own = self.own.iter().map(|(name, level)| (format!("coffer::{}", name.replace('.', "::")), *level));
+        Targets::new().with_default(self.usual).with_targets(own)
     }
 }
 
-/// For the user who runs the server alone.
-fn open_file(path: &PathBuf) -> Result<File, String> {
-    let file = OpenOptions::new().append(true).create(true).mode(0o600).open(path);
-    file.map_err(|error| format!("cannot write the log to {}: {error}", path.display()))
-}
-
-impl Write for Output {
-    /// A line that the disk does not take is still on standard error.
-    fn write(&mut self, line: &[u8]) -> io::Result<usize> {
-        if let Some(file) = &self.0 {
-            let _ = file.open.lock().unwrap_or_else(PoisonError::into_inner).write_all(line);
-        }
-        io::stderr().write_all(line)?;
-        Ok(line.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
-    }
-}
-
-/// Writes each event as an object.
-struct JsonLines(Output);
-
-impl<S: Subscriber> Layer<S> for JsonLines {
-    fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line(Map::new());
-        event.record(&mut line);
-        let mut output = self.0.clone();
-        let _ = output.write(&line.end(&event.metadata().level().as_str().to_lowercase()));
-    }
-}
-
-struct Line(Map<String, Value>);
-
-impl Line {
-    fn end(mut self, level: &str) -> Vec<u8> {
-        let message = self.0.remove("message").unwrap_or_default();
-        self.0.insert("@level".to_owned(), level.into());
-        self.0.insert("@message".to_owned(), message);
-        self.0.insert("@timestamp".to_owned(), Clock::System.now().to_string().into());
-        let mut line = serde_json::to_vec(&self.0).unwrap_or_default();
-        line.push(b'\n');
-        line
-    }
-}
-
-impl Visit for Line {
-    fn record_i64(&mut self, field: &Field, value: i64) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_u64(&mut self, field: &Field, value: u64) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_bool(&mut self, field: &Field, value: bool) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_str(&mut self, field: &Field, value: &str) {
-        self.0.insert(field.name().to_owned(), value.into());
-    }
-
-    fn record_debug(&mut self, field: &Field, value: &dyn std::fmt::Debug) {
-        self.0.insert(field.name().to_owned(), format!("{value:?}").into());
-    }
-}
+static LOGS: OnceLock<Logs> = OnceLock::new();
+/// Parts of the server as their modules are called; what is below a part is told apart by a dot.
+const LOGGERS: &[&str] = &[
+    "access",
+    "auth",
+    "barrier",
+    "cli",
+    "core",
+    "core.audit",
+    "core.customer_keys",
+    "core.protection",
+    "http",
+    "identity",
+    "outbound",
+    "secrets",
+    "server",
+    "storage",
+    "sys",
+];
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_logger_has_its_own_level_or_that_of_all() {
+        let mut levels = Levels { usual: LevelFilter::INFO, own: BTreeMap::new() };
+        let check = |levels: &Levels, target: &str, level: tracing::Level, expected: bool| {
+            assert_eq!(levels.filter().would_enable(target, &level), expected, "{target} {level}");
+        };
+        check(&levels, "coffer::core::audit::writer", tracing::Level::DEBUG, false);
+        levels.own.insert("core.audit", LevelFilter::DEBUG);
+        check(&levels, "coffer::core::audit::writer", tracing::Level::DEBUG, true);
+        check(&levels, "coffer::core::mounts", tracing::Level::DEBUG, false);
+        levels.own.insert("core", LevelFilter::ERROR);
+        check(&levels, "coffer::core::mounts", tracing::Level::WARN, false);
+        check(&levels, "coffer::core::audit::writer", tracing::Level::DEBUG, true);
+        check(&levels, "hyper::proto", tracing::Level::INFO, true);
+    }
 
     #[test]
     fn levels_have_the_names_that_vault_takes() {
@@ -196,22 +184,5 @@ mod tests {
         check("warning", Ok(LevelFilter::WARN));
         check("notice", Ok(LevelFilter::INFO));
         check("loud", Err("unknown log level \"loud\": use trace, debug, info, warn, error or off"));
-    }
-
-    #[test]
-    fn lines_of_json_have_the_names_that_vaults_have() {
-        let file = std::env::temp_dir().join(format!("coffer-log-{}.json", std::process::id()));
-        let output = Output::open(Some(file.clone())).unwrap();
-        let subscriber = tracing_subscriber::registry().with(JsonLines(output.clone()));
-        tracing::subscriber::with_default(subscriber, || tracing::warn!(mount = "kv/", count = 2, "a \"test\""));
-        std::fs::rename(&file, file.with_extension("1")).unwrap();
-        output.reopen().unwrap();
-        let line: Value = serde_json::from_slice(&std::fs::read(file.with_extension("1")).unwrap()).unwrap();
-        assert_eq!((&line["@level"], &line["@message"]), (&"warn".into(), &"a \"test\"".into()));
-        assert_eq!((&line["mount"], &line["count"]), (&"kv/".into(), &2.into()));
-        line["@timestamp"].as_str().unwrap().parse::<crate::clock::Timestamp>().unwrap();
-        assert_eq!(std::fs::metadata(&file).unwrap().len(), 0, "the file is there anew");
-        std::fs::remove_file(&file).unwrap();
-        std::fs::remove_file(file.with_extension("1")).unwrap();
     }
 }

@@ -10,6 +10,7 @@ use clap::{Parser, Subcommand};
 
 use crate::core::VAULT_VERSION;
 
+mod audit;
 mod client;
 mod dev;
 mod dev_tls;
@@ -49,6 +50,9 @@ enum Command {
     /// Initialises, seals and unseals a server, and makes its keys anew.
     #[command(subcommand)]
     Operator(operator::Command),
+    /// Verifies the files of audit devices.
+    #[command(subcommand)]
+    Audit(audit::Command),
     /// Prints the version.
     Version,
 }
@@ -73,6 +77,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Command::Transit(command) => transit::run(command),
         Command::Status(status) => status.run(),
         Command::Operator(command) => operator::run(command),
+        Command::Audit(command) => audit::run(command),
         Command::Version => {
             output::print_line(&version(called_vault));
             Ok(())
@@ -106,6 +111,7 @@ fn one_line(error: &clap::Error) -> String {
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
         (ErrorKind::InvalidSubcommand, _, Some(command)) => {
             format!("unknown command {command:?}: use `server`, `status`, `operator`, `key`, `transit` or `version`")
+            format!("unknown command {command:?}: use `server`, `key`, `transit`, `audit` or `version`")
         }
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()

@@ -13,7 +13,7 @@ use crate::config::{self, Config, Environment, Listener, Storage};
 use crate::core::{Core, SealState};
 use crate::server::{Limits, serve_all};
 use crate::storage::{self, Memory, Store};
-use crate::telemetry::{self, Logs};
+use crate::telemetry;
 use listen::Open;
 use process::{PidFile, Supervisor};
 use signals::Reload;
@@ -83,7 +83,7 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         return test(args, &config);
     }
     args.expect_enough(&config, &environment)?;
-    let logs = telemetry::start(&args.log(&config)?)?;
+    telemetry::start(&args.log(&config)?)?;
     for note in config.notes.iter() {
         tracing::warn!("{note}");
     }
@@ -94,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
     let runtime =
         tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
-    let outcome = runtime.block_on(serve(args, &config, logs, mlock));
+    let outcome = runtime.block_on(serve(args, &config, mlock));
     runtime.shutdown_timeout(END_TIME_MAX);
     outcome
 }
@@ -202,7 +202,7 @@ impl Args {
     }
 }
 
-async fn serve(args: &Args, config: &Config, logs: Logs, mlock: &str) -> Result<(), String> {
+async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> {
     let dev_tls =
         args.dev_tls.then(|| DevTls::make(args.dev_tls_cert_dir.as_deref(), &args.dev_address(), &args.dev_tls_san));
     let dev_tls = dev_tls.transpose()?;
@@ -244,7 +244,7 @@ async fn serve(args: &Args, config: &Config, logs: Logs, mlock: &str) -> Result<
         let args = args.clone();
         move || Ok(args.log(&config::read(&args.config, &environment())?)?.level)
     };
-    let reload = Reload { core: Arc::downgrade(&core), tls, logs, level: Box::new(level) };
+    let reload = Reload { core: Arc::downgrade(&core), tls, level: Box::new(level) };
     tokio::spawn(signals::on_hangup(reload, supervisor.clone())?);
     supervisor.ready();
     let limits = Limits::default();

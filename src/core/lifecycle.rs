@@ -13,7 +13,7 @@ use super::mounts::{MountEntry, Mounts, Tune};
 use super::protection::Protections;
 use super::seal::{Cluster, Recovery, Rekey, RootGeneration, SealRecord, Split};
 use super::second_factor::Waiting;
-use super::{Active, Core, new_uuid};
+use super::{Active, Core, new_uuid, versions};
 use crate::access::Tokens;
 use crate::access::lockout::Lockout;
 use crate::access::tokens::{TokenRecord, nanoseconds, new_token};
@@ -83,6 +83,8 @@ impl Core {
         let protections = Protections::open(&view, &mounts, self.clock.clone())?;
         self.quotas.load(&view)?;
         self.audit.load(&view)?;
+        self.cors.load(&view)?;
+        versions::note(&view, self.clock.now())?;
         barrier.durable(horizon.seq()).wait();
         let active = Arc::new(Active {
             barrier,
@@ -169,8 +171,8 @@ const DRAIN_STEP: Duration = Duration::from_millis(1);
 
 #[cfg(test)]
 mod tests {
-    use super::*;
     use super::super::seal::UnsealKey;
+    use super::*;
     use crate::barrier::Sealed;
     use crate::clock::Clock;
     use crate::core::Settings;

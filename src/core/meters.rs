@@ -38,7 +38,9 @@ impl Meters {
 
     pub(crate) fn note_refused(&self, status: u16) {
         let place = status.checked_sub(STATUSES.start).and_then(|place| self.refused.get(usize::from(place)));
-        place.into_iter().for_each(|counter| counter.add(1));
+        if let Some(counter) = place {
+            counter.add(1);
+        }
     }
 
     /// The rows that had requests, by their numbers.

@@ -12,18 +12,20 @@ use uuid::Uuid;
 
 use crate::access::lockout::Lockout;
 use crate::access::quotas::Quotas;
-use crate::access::{self, Admitted, Caller, Tokens, cubbyhole, gate};
+use crate::access::{Caller, Tokens, gate};
 use crate::api::route::{Access, Captures, Row, Shape, Work};
 use crate::api::{Error, Op, Reply, Request, weak};
 use crate::barrier::{Horizon, Scope, Sealed, Unsealed};
 use crate::clock::{Clock, Timestamp};
-use crate::engine::{Call, Logins, Served, Target};
+use crate::engine::{Call, Served};
 use crate::storage::{Durable, Seq};
 
 pub mod audit;
 pub mod catalog;
+pub mod cors;
 pub mod customer_keys;
 mod engines;
+mod errand;
 pub mod fixed;
 mod leases;
 mod lifecycle;
@@ -39,17 +41,20 @@ pub mod rotation;
 pub mod seal;
 mod second_factor;
 mod tables;
+mod tick;
 pub mod ui_headers;
+pub(crate) mod versions;
 mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
-use audit::{Audit, Event};
+use audit::Audit;
+use cors::Cors;
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
+use errand::Errand;
 pub use lifecycle::SealState;
-use logins::LoginDesk;
 use meters::Meters;
 use mounts::{Mounts, UserLockout};
 use place::Place;
@@ -68,6 +73,7 @@ pub struct Core {
     active: RwLock<Option<Arc<Active>>>,
     pub(crate) quotas: Quotas,
     pub(crate) audit: Audit,
+    pub(crate) cors: Cors,
     pub(crate) working: Workings,
     tables: Arc<Tables>,
     pub(crate) meters: Meters,
@@ -209,6 +215,7 @@ impl Core {
             active: RwLock::new(None),
             quotas: Quotas::default(),
             audit: Audit::default(),
+            cors: Cors::default(),
             working: Workings::default(),
             origin: OnceLock::new(),
         })
@@ -323,51 +330,6 @@ impl Core {
         self.audit.reopen();
     }
 
-    /// Work that time brings. Runs on a thread that may block.
-    pub fn tick(&self) {
-        let Some(active) = self.active() else { return self.unseal_itself() };
-        self.audit.tick();
-        if let Some(seal) = &self.settings.seals.current {
-            seal.tend(self.clock.now());
-        }
-        if let Err(error) = self.rotate_if_due(&active) {
-            tracing::error!(%error, "the key of the platform's records could not be rotated; it will be tried again");
-        }
-        if let Err(error) = Mounts::purge_removed(&active) {
-            tracing::error!(%error, "records of a removed mount could not be deleted; it will be tried again");
-        }
-        let horizon = Horizon::default();
-        let view = active.platform.view(&horizon);
-        if let Err(error) = active.tokens.expire(&view, self.clock.now()) {
-            tracing::error!(%error, "expired tokens could not be deleted; it will be tried again");
-        }
-        if let Err(error) = active.tokens.tidy_some(&view, self.clock.now()) {
-            tracing::error!(%error, "tokens could not be tidied up; it will be tried again");
-        }
-        if let Err(error) = access::leases::expire(&view, self.clock.now()) {
-            tracing::error!(%error, "leases that are over could not be deleted; it will be tried again");
-        }
-        if let Err(error) = cubbyhole::purge_ended(&view) {
-            tracing::error!(%error, "records of tokens that ended could not be deleted; it will be tried again");
-        }
-        if let Err(error) = active.end_drills(&view, self.clock.now()) {
-            tracing::error!(%error, "a drill could not be ended; it will be tried again");
-        }
-        if let Err(error) = active.settle_approvals(&view, self.clock.now()) {
-            tracing::error!(%error, "what was approved could not be carried out; it will be tried again");
-        }
-        if let Err(error) = active.customer_keys.remind(&view, self.clock.now()) {
-            tracing::error!(%error, "it is not known which customer keys are due for rotation");
-        }
-        active.drive();
-        for mount in active.mounts.all().into_iter().filter(|mount| mount.scope.locked_by().is_none()) {
-            let horizon = Horizon::default();
-            if let Err(error) = mount.backend.tick(&mount.scope.view(&horizon), self.clock.now()) {
-                tracing::error!(mount = mount.entry.path, %error, "the regular work of a mount failed; it will be tried again");
-            }
-        }
-    }
-
     pub(crate) fn active(&self) -> Option<Arc<Active>> {
         self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
@@ -405,73 +367,6 @@ impl Core {
 
     fn sys_place<'p>(self: &Arc<Self>, rest: &'p str) -> Place<'p> {
         Place::Sys { served: Served { rows: self.tables.sys.clone(), engine: self.clone() }, rest }
-    }
-}
-
-/// One request to an unsealed core.
-struct Errand<'a> {
-    core: &'a Core,
-    active: &'a Arc<Active>,
-    request: &'a Request,
-    horizon: &'a Horizon,
-    now: Timestamp,
-}
-
-impl<'a> Errand<'a> {
-    /// Admits whoever sent the request, who may be nobody in particular where no token is needed.
-    fn admit(
-        &self,
-        caller: Option<&Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-    ) -> Result<Admitted, Error> {
-        let Self { active, request, horizon, .. } = *self;
-        let Some(caller) = caller else { return gate::admit_anyone(Access::Open) };
-        let access = found.as_ref().map_or(Access::Token, |target| self.core.access(target.row));
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let admitted = gate::admit(caller, access, &request.into(), exists);
-        admitted.map_err(|error| active.refusal(error, caller, access, request, horizon))
-    }
-
-    /// The request as the audit trail tells it.
-    fn event(
-        &self,
-        caller: Option<Arc<Caller>>,
-        place: Option<&Place<'_>>,
-        found: &Result<Target<'_>, Error>,
-        refusal: Option<&Error>,
-    ) -> Event<'a> {
-        let Self { active, request, horizon, now, .. } = *self;
-        let row = found.as_ref().ok().map(|target| target.row);
-        let mount = place.and_then(|place| active.mounts.at(place.mount_path()));
-        let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
-        let creates = refusal.is_none() && row.is_some_and(|row| row.creates) && matches!(exists(), Some(Ok(false)));
-        Event { request, row, mount, caller, creates, refusal: refusal.map(ToString::to_string), now }
-    }
-
-    /// Runs a request that was admitted to where it leads, if there is something.
-    fn run(
-        &self,
-        admitted: Admitted,
-        place: Option<Place<'_>>,
-        found: Result<Target<'_>, Error>,
-        manner: &mut Manner,
-    ) -> Result<Reply, Error> {
-        let Self { core, active, request, horizon, now } = *self;
-        let place = place.ok_or_else(|| Error::NoMount(request.path.clone()))?;
-        if request.help {
-            return place.help();
-        }
-        let target = found?;
-        manner.mount_type = place.mount_type();
-        place.refuse_locked()?;
-        let view = Some(place.view(active, horizon));
-        let desk = LoginDesk { active, settings: &core.settings, horizon };
-        let (mount, captures, logins) = (place.mount_path(), target.captures, Some(&desk as &dyn Logins));
-        let call = Call { request, mount, captures, admitted, now, view, logins };
-        let reply = place.backend().run(target.route, &call)?;
-        let reply = active.lease(&active.platform.view(horizon), &core.settings, &call, reply)?;
-        active.deliver(&call, reply, *manner, horizon)
     }
 }
 

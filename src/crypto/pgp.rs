@@ -32,7 +32,9 @@ pub enum Error {
     Version,
     #[error("it was revoked")]
     Revoked,
-    #[error("it has no key to encrypt for that is in force, is bound to it, and is of RSA, Curve25519 or a curve of NIST")]
+    #[error(
+        "it has no key to encrypt for that is in force, is bound to it, and is of RSA, Curve25519 or a curve of NIST"
+    )]
     NoEncryptionKey,
     #[error("the encryption failed")]
     Failed,

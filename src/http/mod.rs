@@ -20,11 +20,13 @@ use crate::crypto::random::Random;
 use crate::crypto::wiped::Wiped;
 use crate::entropy::Entropy;
 use body::{Budget, Inbound};
+use cors::Verdict;
 pub use manners::Manners;
 pub use payload::Payload;
 use request::{Head, Refusal};
 
 mod body;
+mod cors;
 mod manners;
 mod path;
 mod payload;
@@ -100,6 +102,32 @@ impl Wire {
     pub async fn respond(&self, request: hyper::Request<Incoming>, client: &Client) -> Response<Payload> {
         let without_body = request.method() == Method::HEAD;
         let id = new_id();
+        let mut response = match cors::judge(&self.core.cors, request.method(), request.headers()) {
+            Verdict::Run => self.respond_to_any(request, id, client).await,
+            Verdict::RunFor(origin) => {
+                let mut response = self.respond_to_any(request, id, client).await;
+                cors::allow(&mut response, origin);
+                response
+            }
+            Verdict::Answered(response) => response,
+            Verdict::Refused(refusal) => self.refuse(refusal, id),
+        };
+        self.manners.adorn(&mut response);
+        if without_body { response.map(|_| Payload::default()) } else { response }
+    }
+
+    fn refuse(&self, refusal: Refusal, id: RequestId) -> Response<Payload> {
+        let response = response::refuse(refusal, id);
+        self.core.meters.note_refused(response.status().as_u16());
+        response
+    }
+
+    async fn respond_to_any(
+        &self,
+        request: hyper::Request<Incoming>,
+        id: RequestId,
+        client: &Client,
+    ) -> Response<Payload> {
         let mut count = None;
         let mut response = match self.answer(request, id, client, &mut count).await {
             Ok((answer, took)) => {
@@ -108,17 +136,12 @@ impl Wire {
                 self.core.meters.note(row, response.status().as_u16(), took);
                 response
             }
-            Err(refusal) => {
-                let response = response::refuse(refusal, id);
-                self.core.meters.note_refused(response.status().as_u16());
-                response
-            }
+            Err(refusal) => self.refuse(refusal, id),
         };
         if let Some(count) = count {
             response::tell_count(&mut response, count);
         }
-        self.manners.adorn(&mut response);
-        if without_body { response.map(|_| Payload::default()) } else { response }
+        response
     }
 
     /// The answer of the core, once it may be told, and how long that took from when the request was read.

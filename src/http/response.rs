@@ -212,6 +212,10 @@ fn members(object: &[u8]) -> &[u8] {
 
 // === headers ===
 
+pub(super) fn empty(status: StatusCode) -> Response<Payload> {
+    response(status, Payload::default())
+}
+
 fn response(status: StatusCode, payload: Payload) -> Response<Payload> {
     let mut response = Response::new(payload);
     *response.status_mut() = status;

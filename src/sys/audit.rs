@@ -41,7 +41,8 @@ pub struct EnableDevice {
     /// What people read about the device.
     #[serde(default)]
     description: String,
-    /// Of all: `log_raw`, `hmac_accessor`, `elide_list_responses`, `format`. Of files: `file_path`, which can be `stdout` or
+    /// Of all: `log_raw`, `hmac_accessor`, `elide_list_responses`, `format`, and `hash_chain`, to have each line say which one
+    /// it follows. Of files: `file_path`, which can be `stdout` or
     /// `discard`, `mode`, and `sync`, to have each entry on the medium before the answer. Of sockets: `address`,
     /// `socket_type`, `write_timeout`, `prefix`.
     #[serde(default)]
@@ -100,6 +101,26 @@ impl Endpoint for HashValue {
         let hash = hash.ok_or_else(|| Error::invalid(format!("unknown audit backend {path:?}")))?;
         Ok(Reply::object(|data| {
             data.set("hash", hash);
+        }))
+    }
+}
+
+/// Tells where the chain of a device stands, and with which key its lines are signed: `coffer audit verify` asks for it.
+#[derive(Deserialize, JsonSchema)]
+pub struct ReadChain {
+    /// Path of the device.
+    path: String,
+}
+
+impl Endpoint for ReadChain {
+    type On = Core;
+
+    fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        let path = slashed(&self.path);
+        let chain = core.audit.chain(&path).ok_or_else(|| Error::invalid(format!("unknown audit backend {path:?}")))?;
+        let (head, key) = chain.ok_or_else(|| Error::invalid(format!("the device {path:?} has no hash_chain")))?;
+        Ok(Reply::object(|data| {
+            data.set("sequence", head.sequence).set("hash", &head.hash).set_base64("key", "", &key);
         }))
     }
 }

@@ -66,7 +66,11 @@ impl Endpoint for Initialise {
         if core.seal_state()? != SealState::Uninitialised {
             return Err(Error::invalid("Vault is already initialized"));
         }
-        let order = if core.settings.seals.unseal() { self.recovery_order(core, call.now) } else { self.unseal_order(call.now) };
+        let order = if core.settings.seals.unseal() {
+            self.recovery_order(core, call.now)
+        } else {
+            self.unseal_order(call.now)
+        };
         let order = order?;
         let made = core.initialise_shared(&order)?;
         Ok(Reply::object(|answer| {
@@ -153,9 +157,12 @@ pub(super) fn read_pgp_key(text: &str, now: Timestamp) -> Result<Option<PgpKey>,
     }
     let bytes = match text.starts_with("-----BEGIN") {
         true => text.as_bytes().to_vec(),
-        false => base64::decode(text).map_err(|why| Error::invalid(format!("error decoding given PGP key: {why}")))?.to_vec(),
+        false => {
+            base64::decode(text).map_err(|why| Error::invalid(format!("error decoding given PGP key: {why}")))?.to_vec()
+        }
     };
-    let key = PgpKey::parse(&bytes, u64::try_from(now.as_second()).unwrap_or_default()).map_err(|why| Error::invalid(format!("error parsing given PGP key: {why}")));
+    let key = PgpKey::parse(&bytes, u64::try_from(now.as_second()).unwrap_or_default())
+        .map_err(|why| Error::invalid(format!("error parsing given PGP key: {why}")));
     key.map(Some)
 }
 

@@ -4,6 +4,7 @@ pub mod absent;
 pub mod audit;
 pub mod auth;
 pub mod capabilities;
+pub mod cors;
 pub mod counters;
 pub mod customer_keys;
 pub mod dev;
@@ -15,6 +16,7 @@ pub mod host;
 pub mod init;
 pub mod leases;
 pub mod locked_users;
+pub mod loggers;
 pub mod metrics;
 pub mod mfa;
 pub mod mounts;
@@ -26,6 +28,7 @@ pub mod quotas;
 pub mod rekey;
 pub mod remount;
 pub mod rotate;
+pub mod seal_backends;
 pub mod specs;
 pub mod state;
 pub mod status;
@@ -33,6 +36,7 @@ pub mod tune;
 pub mod ui;
 pub mod ui_headers;
 pub mod unseal;
+pub mod versions;
 pub mod wrapping;
 
 use crate::core::Core;
@@ -116,6 +120,7 @@ const ROUTES: &[Route<Core>] = &[
     write::<audit::EnableDevice>      ("audit/{path..}").sudo().slow(),
     delete::<audit::DisableDevice>    ("audit/{path..}").sudo(),
     write::<audit::HashValue>         ("audit-hash/{path..}").echoed(),
+    read::<audit::ReadChain>          ("audit-chain/{path..}").sudo().slow(),
     read::<audit::ListHeaders>        ("config/auditing/request-headers").sudo().echoed(),
     read::<audit::ReadHeader>         ("config/auditing/request-headers/{header}").sudo().echoed(),
     write::<audit::WriteHeader>       ("config/auditing/request-headers/{header}").sudo(),
@@ -178,6 +183,26 @@ const ROUTES: &[Route<Core>] = &[
     read::<ui_headers::ReadHeader>    ("config/ui/headers/{header}").sudo(),
     write::<ui_headers::WriteHeader>  ("config/ui/headers/{header}").sudo(),
     delete::<ui_headers::DeleteHeader> ("config/ui/headers/{header}").sudo(),
+    read::<cors::ReadCors>            ("config/cors").sudo().echoed(),
+    write::<cors::WriteCors>          ("config/cors").sudo(),
+    delete::<cors::DeleteCors>        ("config/cors").sudo(),
+    read::<loggers::ReadLoggers>      ("loggers").sudo(),
+    write::<loggers::WriteLoggers>    ("loggers").sudo(),
+    delete::<loggers::ResetLoggers>   ("loggers").sudo(),
+    read::<loggers::ReadLogger>       ("loggers/{name}").sudo(),
+    write::<loggers::WriteLogger>     ("loggers/{name}").sudo(),
+    delete::<loggers::ResetLogger>    ("loggers/{name}").sudo(),
+    list::<versions::ListVersions>    ("version-history"),
+    read::<counters::CountRequests>   ("internal/counters/requests"),
+    read::<counters::Activity>        ("internal/counters/activity"),
+    read::<counters::MonthlyActivity> ("internal/counters/activity/monthly"),
+    read::<counters::ReadActivityConfig> ("internal/counters/config"),
+    write::<plugins::Reload>          ("plugins/reload/backend"),
+    write::<plugins::Register>        ("plugins/catalog/{type}/{name}").sudo(),
+    delete::<plugins::Deregister>     ("plugins/catalog/{type}/{name}").sudo(),
+    read::<plugins::ListPins>         ("plugins/pins"),
+    list::<plugins::ListRuntimes>     ("plugins/runtimes/catalog"),
+    read::<seal_backends::SealBackends>  ("seal-backend-status").open().while_sealed().bare(),
     read::<absent::FeatureFlags>      ("internal/ui/feature-flags").open().while_sealed().bare(),
     read::<absent::ReplicationStatus> ("replication/status").open(),
     read::<absent::Experiments>       ("experiments"),

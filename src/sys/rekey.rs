@@ -174,7 +174,8 @@ impl Endpoint for ReadBackup {
     type On = Core;
 
     fn run(self, _: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let backup = Backup::read(&call.view()?, whose(call))?.ok_or_else(|| Error::invalid("no backed-up keys found"))?;
+        let backup =
+            Backup::read(&call.view()?, whose(call))?.ok_or_else(|| Error::invalid("no backed-up keys found"))?;
         let in_hex = |text: &String| base64::decode(text).map(|bytes| hex::encode(&bytes)).unwrap_or_default();
         Ok(Reply::object(|data| {
             data.set("nonce", &backup.nonce);

@@ -26,6 +26,7 @@ mod registers;
 mod sabotage;
 mod scan;
 mod scratch;
+mod seal;
 mod server;
 mod session;
 mod volume;
@@ -54,6 +55,24 @@ fn power_cuts_lose_nothing_on_redb() {
 fn kills_in_changes_of_protection_lose_nothing() {
     let plan = plan("protection-kill-sled", "sled", Fault::Kill);
     survive(Plan { kinds: registers::PROTECTION, ..plan }, kills() + kills() / 2);
+}
+
+#[test]
+fn kills_in_changes_of_the_seal_leave_the_old_shares_or_the_new_ones() {
+    let _turn = turn();
+    for engine in ENGINES {
+        let setup = |scratch: &scratch::Scratch| server::Setup {
+            program: program(),
+            engine,
+            sabotage: None,
+            root_token: "root".to_owned(),
+            store: scratch.path().join("store"),
+            log: scratch.path().join("log"),
+        };
+        let (acknowledged, cut_off) = seal::strike(&format!("seal-{engine}"), setup, *SEED, kills());
+        println!("seal-{engine}, seed {}: {acknowledged} changes acknowledged, {cut_off} cut off", *SEED);
+        assert!(acknowledged > 0, "no change of the seal came to its end: seed {}", *SEED);
+    }
 }
 
 #[test]

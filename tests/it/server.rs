@@ -60,8 +60,13 @@ impl TestServer {
 
     /// As its store makes it: sealed, or not initialised.
     pub(crate) fn over(store: Arc<dyn Store>, limits: Limits) -> Self {
+        Self::with_settings(store, Settings::default(), limits)
+    }
+
+    /// As `over`, with what an operator has set.
+    pub(crate) fn with_settings(store: Arc<dyn Store>, settings: Settings, limits: Limits) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
-        let core = Core::new(Sealed::new(store.clone()), Settings::default(), clock.clone());
+        let core = Core::new(Sealed::new(store.clone()), settings, clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
         let address = listener.local_addr().unwrap();
         let (end, ended) = oneshot::channel();

@@ -10,7 +10,7 @@ use super::process::Supervisor;
 use crate::cli::output::print_line;
 use crate::core::Core;
 use crate::server::Tls;
-use crate::telemetry::Logs;
+use crate::telemetry;
 
 /// How often the server was asked to end.
 pub(super) struct Signals(watch::Receiver<u32>);
@@ -47,7 +47,6 @@ pub(super) struct Reload {
     pub(super) core: Weak<Core>,
     /// Certificates and keys, and where their names are written.
     pub(super) tls: Vec<(String, Arc<Tls>)>,
-    pub(super) logs: Logs,
     /// Reads the level of the log.
     pub(super) level: Box<dyn Fn() -> Result<LevelFilter, String> + Send + Sync>,
 }
@@ -80,11 +79,11 @@ impl Reload {
                 Err(error) => tracing::error!("{place}: the old certificate stays, for {error}"),
             }
         }
-        if let Err(error) = self.logs.reopen() {
+        if let Err(error) = telemetry::reopen() {
             tracing::error!("the old file of the log stays, for {error}");
         }
         match (self.level)() {
-            Ok(level) => self.logs.set_level(level),
+            Ok(level) => drop(telemetry::set_level(None, level)),
             Err(error) => tracing::error!("the level of the log stays, for {error}"),
         }
     }

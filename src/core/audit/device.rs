@@ -6,6 +6,7 @@ use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
+use super::chain::Chain;
 use super::mask::Mask;
 use super::output::{Log, MODE_DEFAULT, Output, Room, Socket, SocketKind};
 use super::writer::Writer;
@@ -123,6 +124,16 @@ impl DeviceEntry {
         })
     }
 
+    /// The key of the chain, for whoever verifies it.
+    pub(super) fn chain_key(&self) -> [u8; 32] {
+        HmacSha256::new(&self.salt.0).compute(b"chain")
+    }
+
+    fn chain(&self) -> Result<Option<Chain>, Error> {
+        let wanted = self.flag("hash_chain", false)?;
+        Ok(wanted.then(|| Chain::new(HmacSha256::new(&self.chain_key()))))
+    }
+
     fn prefix(&self) -> Result<String, Error> {
         let prefix = self.option("prefix").unwrap_or_default();
         if prefix.len() > PREFIX_BYTES_MAX || prefix.chars().any(char::is_control) {
@@ -144,18 +155,18 @@ impl Device {
     /// A device that works, or says why it cannot.
     pub(super) fn open(entry: DeviceEntry) -> Result<Self, Error> {
         let mut output = entry.output()?;
-        let (mask, prefix) = (entry.mask()?, entry.prefix()?);
+        let (mask, prefix, chain) = (entry.mask()?, entry.prefix()?, entry.chain()?);
         if let Err(error) = output.probe() {
             let to = entry.file().or_else(|| entry.option("address")).unwrap_or("stdout");
             return Err(Error::invalid(format!("sanity check failed; unable to open {to:?} for writing: {error}")));
         }
-        Ok(Self { writer: Writer::new(entry.path.clone(), output), entry, mask, prefix })
+        Ok(Self { writer: Writer::new(entry.path.clone(), output, chain), entry, mask, prefix })
     }
 
     /// A device as it was enabled once, whether it works or not.
     pub(super) fn reopen(entry: DeviceEntry) -> Result<Self, Error> {
-        let (output, mask, prefix) = (entry.output()?, entry.mask()?, entry.prefix()?);
-        let device = Self { writer: Writer::new(entry.path.clone(), output), entry, mask, prefix };
+        let (output, mask, prefix, chain) = (entry.output()?, entry.mask()?, entry.prefix()?, entry.chain()?);
+        let device = Self { writer: Writer::new(entry.path.clone(), output, chain), entry, mask, prefix };
         device.writer.check();
         Ok(device)
     }

@@ -13,13 +13,16 @@ use crate::barrier::View;
 use crate::clock::{Clock, Stopwatch};
 use crate::metrics::{Class, Meter};
 
+pub mod chain;
 mod device;
 mod entry;
 mod headers;
 mod mask;
 mod output;
+pub mod verify;
 mod writer;
 
+use chain::Head;
 use device::Device;
 pub use device::DeviceEntry;
 use entry::Common;
@@ -174,6 +177,14 @@ impl Audit {
         setting.devices.iter().find(|device| device.entry.path == path).map(|device| device.mask.hash(value))
     }
 
+    /// Where the chain of a device stands, and the key with which its lines are signed. `None`: there is no such device. The
+    /// inner one: it has no chain.
+    pub(crate) fn chain(&self, path: &str) -> Option<Option<(Head, [u8; 32])>> {
+        let setting = self.setting();
+        let device = setting.devices.iter().find(|device| device.entry.path == path)?;
+        Some(device.writer.head().map(|head| (head, device.entry.chain_key())))
+    }
+
     /// Whether requests can be served: there is no device, or one that works.
     pub(crate) fn is_able(&self) -> bool {
         !self.on.load(Ordering::Acquire) || self.setting().devices.iter().any(|device| device.writer.is_able())
@@ -240,8 +251,8 @@ impl Trail<'_> {
     /// Ends the trail with what became of the request, which is what may be answered.
     pub(super) fn end(self, outcome: Result<Reply, Error>, clock: &Clock) -> Result<Reply, Error> {
         let Some(begun) = self.0 else { return outcome };
-        let began = Stopwatch::start();
-        if noted(&begun.meters.responses, begun.write(&outcome, clock), began) { outcome } else { Err(unwritten()) }
+        let watch = Stopwatch::start();
+        if noted(&begun.meters.responses, begun.write(&outcome, clock), watch) { outcome } else { Err(unwritten()) }
     }
 }
 

@@ -53,6 +53,14 @@ impl Output {
         }
     }
 
+    /// Opens a file that is not open. Returns the last lines of one that was opened since the last call, the last one first.
+    pub(super) fn open(&mut self) -> io::Result<Option<Vec<Vec<u8>>>> {
+        match self {
+            Self::File(log) => log.last_lines_if_fresh(),
+            Self::Stdout | Self::Socket(_) | Self::Nowhere => Ok(None),
+        }
+    }
+
     /// Opens anew what is at the path of a file now.
     pub(super) fn reopen(&mut self) {
         if let Self::File(log) = self {
@@ -77,6 +85,8 @@ struct Opened {
     len: u64,
     /// Up to here there is space for it.
     reserved: u64,
+    /// Nobody has asked for its last lines.
+    fresh: bool,
 }
 
 impl Log {
@@ -105,6 +115,16 @@ impl Log {
 
     fn probe(&mut self) -> io::Result<()> {
         self.opened()?.reserve(RESERVE_BYTES)
+    }
+
+    fn last_lines_if_fresh(&mut self) -> io::Result<Option<Vec<Vec<u8>>>> {
+        let opened = self.opened()?;
+        if !opened.fresh {
+            return Ok(None);
+        }
+        let lines = last_lines(&opened.file, opened.len)?;
+        opened.fresh = false;
+        Ok(Some(lines))
     }
 
     /// The file; opened again if it was deleted.
@@ -159,7 +179,24 @@ fn open(path: &Path, mode: Option<u32>) -> io::Result<Opened> {
         file.write_all(b"\n")?;
     }
     let len = file.metadata()?.len();
-    Ok(Opened { file, len, reserved: 0 })
+    Ok(Opened { file, len, reserved: 0, fresh: true })
+}
+
+/// The last two lines of a file whose last line has an end, the last one first.
+fn last_lines(file: &File, len: u64) -> io::Result<Vec<Vec<u8>>> {
+    let mut window = TAIL_BYTES;
+    loop {
+        let start = len.saturating_sub(window);
+        let mut tail = vec![0; usize::try_from(len - start).map_err(io::Error::other)?];
+        std::os::unix::fs::FileExt::read_exact_at(file, &mut tail, start)?;
+        let text = tail.strip_suffix(b"\n").unwrap_or(&tail);
+        let lines: Vec<_> = text.rsplit(|byte| *byte == b'\n').take(2).map(<[u8]>::to_vec).collect();
+        // The first line of the window may have begun before it.
+        if start == 0 || text.iter().filter(|byte| **byte == b'\n').count() > 1 {
+            return Ok(lines.into_iter().filter(|line| !line.is_empty()).collect());
+        }
+        window = window.saturating_mul(4);
+    }
 }
 
 /// Whether the last line of a file has no end: the machine failed while it was written.
@@ -288,5 +325,7 @@ pub(super) const TIME_MAX: Duration = Duration::from_secs(2);
 pub(super) const MODE_DEFAULT: u32 = 0o600;
 /// Space that is kept free for the short entries of all answers that are being worked on. As much is asked for at a time.
 const RESERVE_BYTES: u64 = 1 << 20;
+/// What is read first of the end of a file, to see its last lines.
+const TAIL_BYTES: u64 = 64 << 10;
 /// What a pipe takes at once if it takes anything (`PIPE_BUF`).
 const PIPE_BYTES: usize = 4_096;

@@ -1,10 +1,11 @@
 //! Writes the lines of many requests to one output, in groups: whoever finds nobody writing writes what all have brought.
 //! Knows nothing of what lines say.
 
-use std::mem;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::{io, mem};
 
+use super::chain::{Chain, Head};
 use super::output::{Output, Room, TIME_MAX};
 use crate::clock::Stopwatch;
 
@@ -13,10 +14,46 @@ pub(super) struct Writer {
     name: String,
     queue: Mutex<Queue>,
     written: Condvar,
-    output: Mutex<Output>,
+    output: Mutex<Chained>,
     /// The last write went well.
     able: AtomicBool,
     blocks: bool,
+}
+
+/// An output, and the chain that its lines are if it is wanted.
+struct Chained {
+    output: Output,
+    chain: Option<Chain>,
+}
+
+impl Chained {
+    fn write(&mut self, lines: &[u8], room: Room) -> io::Result<()> {
+        if self.chain.is_some() {
+            self.begin(room)?;
+        }
+        self.append(lines, room)
+    }
+
+    /// Opens a file anew. One with a chain says at once what it follows, so that the next start knows.
+    fn reopen(&mut self) -> io::Result<()> {
+        self.output.reopen();
+        if self.chain.is_some() { self.begin(Room::Kept) } else { Ok(()) }
+    }
+
+    /// Says at the end of a file that was opened since the last time what follows what.
+    fn begin(&mut self, room: Room) -> io::Result<()> {
+        let (Some(chain), Some(last_lines)) = (&mut self.chain, self.output.open()?) else { return Ok(()) };
+        let said = chain.resume(&last_lines);
+        self.append(&said, room)
+    }
+
+    fn append(&mut self, lines: &[u8], room: Room) -> io::Result<()> {
+        let Some(chain) = &mut self.chain else { return self.output.write(lines, room) };
+        let (linked, head) = chain.link(lines);
+        self.output.write(&linked, room)?;
+        chain.advance(head);
+        Ok(())
+    }
 }
 
 #[derive(Default)]
@@ -30,10 +67,16 @@ struct Queue {
 }
 
 impl Writer {
-    pub(super) fn new(name: String, output: Output) -> Self {
-        let blocks = output.blocks();
+    pub(super) fn new(name: String, output: Output, chain: Option<Chain>) -> Self {
+        let (blocks, output) = (output.blocks(), Mutex::new(Chained { output, chain }));
         let (queue, written, able) = (Mutex::default(), Condvar::new(), AtomicBool::new(true));
-        Self { name, queue, written, output: Mutex::new(output), able, blocks }
+        Self { name, queue, written, output, able, blocks }
+    }
+
+    /// Where the chain stands, if the lines are one.
+    pub(super) fn head(&self) -> Option<Head> {
+        let output = self.output();
+        output.chain.as_ref().map(|chain| chain.head().cloned().unwrap_or_else(Head::beginning))
     }
 
     /// Whether the device works, as far as anyone knows.
@@ -94,7 +137,7 @@ impl Writer {
     }
 
     fn put(&self, lines: &[u8], room: Room) -> bool {
-        let written = self.output.lock().unwrap_or_else(PoisonError::into_inner).write(lines, room);
+        let written = self.output().write(lines, room);
         self.note(written.as_ref().map(drop));
         written.is_ok()
     }
@@ -109,13 +152,16 @@ impl Writer {
     /// Sees whether the device works, unless somebody writes.
     pub(super) fn check(&self) {
         if let Ok(mut output) = self.output.try_lock() {
-            self.note(output.probe());
+            self.note(output.output.probe());
         }
     }
 
     /// Opens a file anew, which somebody may have moved away.
     pub(super) fn reopen(&self) {
-        self.output.lock().unwrap_or_else(PoisonError::into_inner).reopen();
+        let reopened = self.output().reopen();
+        if reopened.is_err() {
+            self.note(reopened);
+        }
     }
 
     /// Notes whether the device works, and tells when that changes.
@@ -126,6 +172,10 @@ impl Writer {
             Err(error) if was_able => tracing::error!(device = self.name, %error, "an audit device failed"),
             Ok(()) | Err(_) => {}
         }
+    }
+
+    fn output(&self) -> MutexGuard<'_, Chained> {
+        self.output.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
     fn queue(&self) -> MutexGuard<'_, Queue> {

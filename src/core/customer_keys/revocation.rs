@@ -97,11 +97,8 @@ impl Active {
         })?;
         *drills_due = None;
         let Events { revocations, drills, .. } = &self.customer_keys.events;
-        if until.is_some() {
-            drills.add(1)
-        } else {
-            revocations.add(1)
-        }
+        let counter = if until.is_some() { drills } else { revocations };
+        counter.add(1);
         let statement = Statement {
             what: "customer key revoked",
             cluster: &self.cluster.id,

@@ -263,7 +263,9 @@ mod tests {
 
     fn reading(times_us: &[u64]) -> Option<Reading> {
         let meter = Meter::default();
-        times_us.iter().for_each(|us| meter.note(Class::Done, Duration::from_micros(*us)));
+        for us in times_us {
+            meter.note(Class::Done, Duration::from_micros(*us));
+        }
         meter.read()
     }
 

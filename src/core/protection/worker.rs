@@ -262,11 +262,8 @@ impl Active {
         self.barrier.durable(horizon.seq()).wait();
         job.record = record;
         let Done { completed, cancelled, .. } = &self.protections.done;
-        if undoing {
-            cancelled.add(1)
-        } else {
-            completed.add(1)
-        }
+        let counter = if undoing { cancelled } else { completed };
+        counter.add(1);
         Ok(())
     }
 }

@@ -231,7 +231,11 @@ impl Core {
         }
         let root = SealRecord::from_bytes(&bytes)?.root_key(key)?;
         // Who can write to the store could have put another record there, with shares of his own.
-        if active.barrier.is_under(&root) { Ok(bytes) } else { Err(Error::internal("the seal record is of another store")) }
+        if active.barrier.is_under(&root) {
+            Ok(bytes)
+        } else {
+            Err(Error::internal("the seal record is of another store"))
+        }
     }
 
     fn seal_bytes(&self) -> Result<Vec<u8>, Error> {
@@ -279,7 +283,9 @@ impl RekeyOrder {
             return Err(Error::invalid("PGP key encryption not supported when using stored keys"));
         }
         if self.verify {
-            return Err(Error::invalid("requiring verification not supported when rekeying the barrier key with recovery keys"));
+            return Err(Error::invalid(
+                "requiring verification not supported when rekeying the barrier key with recovery keys",
+            ));
         }
         Ok(())
     }

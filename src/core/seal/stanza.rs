@@ -82,7 +82,9 @@ impl SealStanza {
         let id = self.needed(id_key, "a name of your choice for the key")?;
         let kept = self.secret(key_key, "32 bytes, from file:// or env://, or in hex or base64")?;
         Version::new(id.to_owned(), &kept).ok_or_else(|| {
-            format!("{key_key} is no key of 32 bytes: make one with `openssl rand -base64 32`, and give it as file://PATH")
+            format!(
+                "{key_key} is no key of 32 bytes: make one with `openssl rand -base64 32`, and give it as file://PATH"
+            )
         })
     }
 

@@ -60,7 +60,10 @@ enum Plan {
     Shares,
     Itself(Arc<AutoSeal>),
     /// The key that people hold allows to move from one seal to the other; without one, that key is the seal.
-    Move { from: Option<Arc<AutoSeal>>, to: Option<Arc<AutoSeal>> },
+    Move {
+        from: Option<Arc<AutoSeal>>,
+        to: Option<Arc<AutoSeal>>,
+    },
 }
 
 impl Seals {

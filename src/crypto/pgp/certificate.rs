@@ -56,7 +56,8 @@ pub(super) fn parse(certificate: &[u8], now_s: u64) -> Result<PgpKey, Error> {
         return Err(Error::Revoked);
     }
     let usable = keys.iter().filter(|bound| !bound.revoked && bound.is_in_force(now_s) && bound.may_encrypt());
-    let mut recipients: Vec<_> = usable.filter_map(|bound| Some((bound.key.created_s, bound.key.recipient()?))).collect();
+    let mut recipients: Vec<_> =
+        usable.filter_map(|bound| Some((bound.key.created_s, bound.key.recipient()?))).collect();
     recipients.sort_by_key(|(created_s, _)| *created_s);
     let (_, recipient) = recipients.pop().ok_or(Error::NoEncryptionKey)?;
     Ok(PgpKey { fingerprint, recipient })
@@ -154,7 +155,9 @@ impl<'a> KeyPacket<'a> {
     fn target(&self) -> Result<Option<Target>, Error> {
         let mut material = self.material;
         match self.algorithm {
-            RSA | RSA_ENCRYPT => Ok(Some(Target::Rsa(RsaPublic { n: material.mpi()?, e: material.mpi()? }.to_der().map_err(|_| Error::Malformed)?))),
+            RSA | RSA_ENCRYPT => Ok(Some(Target::Rsa(
+                RsaPublic { n: material.mpi()?, e: material.mpi()? }.to_der().map_err(|_| Error::Malformed)?,
+            ))),
             ECDH => {
                 let (curve, point, parameters) = (sized(&mut material)?, material.mpi()?, sized(&mut material)?);
                 Ok(Target::of_curve(curve, point, parameters))
@@ -168,14 +171,16 @@ impl<'a> KeyPacket<'a> {
         let Some(hash) = signature.hash.filter(|_| signature.algorithm == self.algorithm) else { return false };
         message.extend(signature.trailer());
         let digest = hash.digest(&message);
-        digest.get(..2) == Some(signature.digest_start) && self.verifies(hash, &digest, signature.material).unwrap_or(false)
+        digest.get(..2) == Some(signature.digest_start)
+            && self.verifies(hash, &digest, signature.material).unwrap_or(false)
     }
 
     fn verifies(&self, hash: Hash, digest: &[u8], mut signature: Reader<'_>) -> Result<bool, Error> {
         let mut material = self.material;
         match self.algorithm {
             RSA | RSA_SIGN => {
-                let der = RsaPublic { n: material.mpi()?, e: material.mpi()? }.to_der().map_err(|_| Error::Malformed)?;
+                let der =
+                    RsaPublic { n: material.mpi()?, e: material.mpi()? }.to_der().map_err(|_| Error::Malformed)?;
                 let key = rsa::PublicKey::from_pkcs1(&der).map_err(|_| Error::Malformed)?;
                 let number = padded(signature.mpi()?, key.bits().div_ceil(8) as usize)?;
                 key.verify(rsa::Scheme::Pkcs1v15(Some(hash)), digest, &number).map_err(|_| Error::Malformed)
@@ -247,7 +252,8 @@ impl<'a> Signature<'a> {
         while !says.0.is_empty() {
             let len = says.long_len()?;
             let mut part = Reader(says.take(len)?);
-            let number = |part: &mut Reader<'_>| part.number(4).and_then(|n| u64::try_from(n).map_err(|_| Error::Malformed));
+            let number =
+                |part: &mut Reader<'_>| part.number(4).and_then(|n| u64::try_from(n).map_err(|_| Error::Malformed));
             // The highest bit says that who does not know a kind must not ignore it.
             match part.byte()? & 0x7f {
                 2 => said.made_s = number(&mut part)?,

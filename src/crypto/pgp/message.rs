@@ -25,7 +25,14 @@ pub(super) struct Recipient {
 pub(super) enum Target {
     /// `RSAPublicKey` in DER.
     Rsa(Vec<u8>),
-    Ecdh { group: Group, curve_id: Vec<u8>, point: Vec<u8>, hash: Hash, hash_id: u8, wrap: Wrap },
+    Ecdh {
+        group: Group,
+        curve_id: Vec<u8>,
+        point: Vec<u8>,
+        hash: Hash,
+        hash_id: u8,
+        wrap: Wrap,
+    },
 }
 
 #[derive(Clone, Copy)]
@@ -94,7 +101,8 @@ impl Recipient {
                 write_mpi(&mut packet, &ephemeral)?;
                 let wrap_id = wrap.id();
                 let curve_len = u8::try_from(curve_id.len()).map_err(|_| Error::Failed)?;
-                let context = [&[curve_len], curve_id.as_slice(), &[ECDH, 3, 1, *hash_id, wrap_id], ANONYMOUS, &self.fingerprint];
+                let context =
+                    [&[curve_len], curve_id.as_slice(), &[ECDH, 3, 1, *hash_id, wrap_id], ANONYMOUS, &self.fingerprint];
                 let input = Zeroizing::new([&[0, 0, 0, 1], shared.as_slice(), &context.concat()].concat());
                 let derived = Zeroizing::new(hash.digest(&input));
                 // Padded to a multiple of eight bytes: the padding says how long it is, and five is what is missing here.

@@ -46,10 +46,13 @@ impl<'a> Reader<'a> {
         let head = self.byte()?;
         let (tag, len) = match head {
             0xc0.. => (head & 0x3f, self.long_len()?),
-            0x80.. => (head >> 2 & 0x0f, match head & 3 {
-                3 => self.0.len(),
-                kind => self.number(1 << kind)?,
-            }),
+            0x80.. => (
+                head >> 2 & 0x0f,
+                match head & 3 {
+                    3 => self.0.len(),
+                    kind => self.number(1 << kind)?,
+                },
+            ),
             _ => return Err(Error::Malformed),
         };
         Ok(Some(Packet { tag, body: self.take(len)? }))

@@ -6,7 +6,7 @@ use serde::Deserialize;
 
 use super::packet::Reader;
 use super::*;
-use crate::crypto::containers::pkcs1::{RsaPrivate};
+use crate::crypto::containers::pkcs1::RsaPrivate;
 use crate::crypto::ecdsa::{self, Curve};
 use crate::crypto::hash::Hash;
 use crate::crypto::rsa;
@@ -105,7 +105,8 @@ fn session_key(packet: &[u8], secret: &Secret, key: &PgpKey) -> Vec<u8> {
         Secret::X25519(scalar) => {
             let private = agreement::PrivateKey::from_private_key(&X25519, &hex(scalar)).unwrap();
             let point = &reader.mpi().unwrap()[1..];
-            let shared = agreement::agree(&private, UnparsedPublicKey::new(&X25519, point), (), |shared| Ok(shared.to_vec()));
+            let shared =
+                agreement::agree(&private, UnparsedPublicKey::new(&X25519, point), (), |shared| Ok(shared.to_vec()));
             unwrapped(&mut reader, &shared.unwrap(), key)
         }
         Secret::NistP256(scalar) => on_curve(&mut reader, Curve::P256, scalar, key),
@@ -144,7 +145,9 @@ fn unwrapped(reader: &mut Reader<'_>, shared: &[u8], key: &PgpKey) -> Vec<u8> {
         message::Wrap::Aes256 => (&key_wrap::AES_256, 32, 9),
     };
     let curve_len = u8::try_from(curve_id.len()).unwrap();
-    let input = [&[0, 0, 0, 1], shared, &[curve_len], curve_id, &[18, 3, 1, *hash_id, wrap_id], b"Anonymous Sender    "].concat();
+    let input =
+        [&[0, 0, 0, 1], shared, &[curve_len], curve_id, &[18, 3, 1, *hash_id, wrap_id], b"Anonymous Sender    "]
+            .concat();
     let derived = hash.digest(&[input.as_slice(), &key.recipient.fingerprint].concat());
     let wrapped_len = reader.number(1).unwrap();
     let wrapped = reader.take(wrapped_len).unwrap();
@@ -207,7 +210,11 @@ fn altered_certificates_are_never_taken_for_whole_ones() {
             altered[at] ^= 1;
             // What is not signed may be altered: hints in a signature, and the packet of a user that nobody signed.
             if let Ok(key) = PgpKey::parse(&altered, NOW) {
-                assert_eq!((key.fingerprint, key.recipient.fingerprint), (expected.fingerprint, expected.recipient.fingerprint), "{name} at {at}");
+                assert_eq!(
+                    (key.fingerprint, key.recipient.fingerprint),
+                    (expected.fingerprint, expected.recipient.fingerprint),
+                    "{name} at {at}"
+                );
             }
             let _ = PgpKey::parse(&whole[..at], NOW);
         }

@@ -2,12 +2,16 @@
 
 mod audit;
 mod auth;
+mod auto_seal;
+mod cors;
 mod explain;
 mod health;
 mod help;
 mod leases;
+mod metrics;
 mod mounts;
 mod openapi;
+mod pgp;
 mod policies;
 mod quotas;
 mod rekey;
@@ -15,5 +19,6 @@ mod remount;
 mod seal;
 mod seal_status;
 mod secret_leases;
+mod small;
 mod ui_mounts;
 mod wrapping;

@@ -1,0 +1,105 @@
+//! Shares and root tokens that are encrypted for the PGP keys of their holders. That messages can be read is shown where
+//! they are made; here, for which key they are.
+
+use serde_json::{Value, json};
+
+use super::seal::{Shared, open, texts};
+use crate::client::from_b64;
+use crate::server::{TestServer, limits};
+
+/// Certificates of GnuPG: their fingerprints, and their armor.
+fn keys(names: &[&str]) -> Vec<(String, String)> {
+    let all: Vec<Value> = serde_json::from_str(include_str!("../../vectors/pgp.json")).unwrap();
+    let text = |case: &Value, member: &str| case[member].as_str().unwrap().to_owned();
+    let find = |name: &&str| all.iter().find(|case| case["name"] == **name).unwrap();
+    names.iter().map(find).map(|case| (text(case, "fingerprint"), text(case, "public"))).collect()
+}
+
+/// The armor's content, which is what Vault's tools send.
+fn bare(armor: &str) -> String {
+    let body = armor.lines().skip_while(|line| !line.is_empty()).skip(1);
+    body.take_while(|line| !line.starts_with('=') && !line.starts_with('-')).collect()
+}
+
+fn new_server() -> TestServer {
+    TestServer::over(std::sync::Arc::new(coffer::storage::Memory::new()), limits())
+}
+
+/// A message begins with a packet that names a key of the certificate; none of them is the plaintext.
+#[track_caller]
+fn assert_message(base64: &str, algorithm: u8) {
+    let message = from_b64(base64);
+    assert_eq!((message[0], message[6], message[15]), (0xc1, 3, algorithm), "{base64}");
+}
+
+#[test]
+fn shares_are_told_to_their_holders_only() {
+    let server = new_server();
+    let keys = keys(&["rsa-alone", "curve25519"]);
+    let certificates: Vec<_> = keys.iter().map(|(_, armor)| bare(armor)).collect();
+    let init = |body: Value| open(&server, "PUT", "sys/init", &body);
+    let shares =
+        |shares: u8, pgp_keys: &[String]| json!({"secret_shares": shares, "secret_threshold": 2, "pgp_keys": pgp_keys});
+    init(shares(3, &certificates)).refused(400, "incorrect number of PGP keys");
+    let text = init(shares(2, &["keybase:hashicorp".to_owned(), "x".to_owned()])).refused_with(400);
+    assert!(text.contains("keybase"), "{text}");
+    for (bad, part) in [("!!", "error decoding given PGP key: "), ("AAAA", "error parsing given PGP key: ")] {
+        let text = init(shares(2, &[certificates[0].clone(), bad.to_owned()])).refused_with(400);
+        assert!(text.starts_with(part), "{text}");
+    }
+    assert!(server.stored().is_empty());
+    let mut body = shares(2, &certificates);
+    body["root_token_pgp_key"] = json!(keys[0].1);
+    let made = init(body).expect(200).json();
+    let told = texts(&made["keys_base64"]);
+    assert_message(&told[0], 1);
+    assert_message(&told[1], 18);
+    assert_message(made["root_token"].as_str().unwrap(), 1);
+    assert_eq!(texts(&made["keys"])[0].len(), 2 * from_b64(&told[0]).len());
+    // Nobody has read them, so nobody unseals.
+    open(&server, "PUT", "sys/unseal", &json!({"key": told[0]})).expect(400);
+}
+
+#[test]
+fn new_shares_are_kept_for_holders_who_have_not_come_yet() {
+    let shared = Shared::unsealed(1, 1);
+    let keys = keys(&["rsa-alone", "nistp256"]);
+    let certificates: Vec<_> = keys.iter().map(|(_, armor)| armor.clone()).collect();
+    let begin = |body: &Value| open(&shared.server, "PUT", "sys/rekey/init", body);
+    begin(&json!({"secret_shares": 2, "secret_threshold": 2, "backup": true}))
+        .refused(400, "cannot request a backup of the new keys without providing PGP keys for encryption");
+    begin(&json!({"secret_shares": 3, "secret_threshold": 2, "pgp_keys": certificates}))
+        .refused(400, "incorrect number of PGP keys for rekey");
+    let wanted = json!({"secret_shares": 2, "secret_threshold": 2, "pgp_keys": certificates, "backup": true});
+    let begun = begin(&wanted).expect(200).json();
+    let fingerprints: Vec<_> = keys.iter().map(|(fingerprint, _)| fingerprint.clone()).collect();
+    assert_eq!((&begun["pgp_fingerprints"], &begun["backup"]), (&json!(fingerprints), &json!(true)));
+    let backup = |method: &str| shared.as_root(method, "sys/rekey/backup", &Value::Null);
+    backup("GET").refused(400, "no backed-up keys found");
+    let share = json!({"key": shared.keys[0], "nonce": begun["nonce"]});
+    let made = open(&shared.server, "PUT", "sys/rekey/update", &share).expect(200).json();
+    assert_eq!(made["pgp_fingerprints"], json!(fingerprints));
+    let kept = backup("GET").expect(200).json();
+    assert_eq!((&kept["nonce"], &kept["data"]["nonce"]), (&begun["nonce"], &begun["nonce"]));
+    for (at, fingerprint) in fingerprints.iter().enumerate() {
+        assert_eq!(kept["keys_base64"][fingerprint], json!([made["keys_base64"][at]]));
+        assert_eq!(kept["keys"][fingerprint], json!([made["keys"][at]]));
+    }
+    backup("DELETE").expect(204);
+    backup("GET").refused(400, "no backed-up keys found");
+}
+
+#[test]
+fn a_root_token_is_told_to_who_asked_for_it() {
+    let shared = Shared::unsealed(1, 1);
+    let (fingerprint, armor) = keys(&["curve25519"]).remove(0);
+    let begin = |body: &Value| open(&shared.server, "PUT", "sys/generate-root/attempt", body);
+    begin(&json!({"otp": "x".repeat(28), "pgp_key": armor}))
+        .refused(400, r#"only one of "otp" and "pgp_key" must be specified"#);
+    let begun = begin(&json!({"pgp_key": armor})).expect(200).json();
+    assert_eq!((&begun["pgp_fingerprint"], &begun["otp"]), (&json!(fingerprint), &json!("")));
+    let share = json!({"key": shared.keys[0], "nonce": begun["nonce"]});
+    let done = open(&shared.server, "PUT", "sys/generate-root/update", &share).expect(200).json();
+    assert_message(done["encoded_token"].as_str().unwrap(), 18);
+    assert_eq!(done["pgp_fingerprint"], fingerprint);
+}
