@@ -110,8 +110,9 @@ fn one_line(error: &clap::Error) -> String {
     match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
         (ErrorKind::InvalidSubcommand, _, Some(command)) => {
-            format!("unknown command {command:?}: use `server`, `status`, `operator`, `key`, `transit` or `version`")
-            format!("unknown command {command:?}: use `server`, `key`, `transit`, `audit` or `version`")
+            format!(
+                "unknown command {command:?}: use `server`, `status`, `operator`, `key`, `transit`, `audit` or `version`"
+            )
         }
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()

@@ -55,7 +55,33 @@ const COMMIT_BYTES: usize = 1 << 20;
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::api::{Op, Request, Token};
+    use crate::barrier::Sealed;
+    use crate::clock::Clock;
+    use crate::core::{Settings, Thread};
     use crate::storage::Memory;
+
+    #[test]
+    fn a_server_goes_back_to_what_it_was() {
+        let store: Arc<dyn Store> = Arc::new(Memory::new());
+        let core = Core::new(Sealed::new(store.clone()), Settings::default(), Clock::System);
+        let key = UnsealKey::generate();
+        core.initialise(&key).unwrap();
+        core.dev_mount().unwrap();
+        core.dev_root_token(Some("root")).unwrap();
+        let ask = |op, path| {
+            let request = Request { token: Some(Token::new("root")), ..Request::new(op, path) };
+            core.handle(&request, Thread::Worker).unwrap().outcome.map(drop)
+        };
+        assert!(matches!(ask(Op::Write, "sys/dev/reset"), Err(Error::UnsupportedPath)), "not every server goes back");
+        allow(&core, store, key).unwrap();
+        for _ in 0..2 {
+            ask(Op::Delete, "sys/mounts/secret").unwrap();
+            ask(Op::Read, "sys/mounts/secret").unwrap_err();
+            ask(Op::Write, "sys/dev/reset").unwrap();
+            ask(Op::Read, "sys/mounts/secret").unwrap();
+        }
+    }
 
     #[test]
     fn a_store_holds_what_it_held() {

@@ -1,11 +1,11 @@
 //! Keys that never leave the server.
 
-use vaultrs::api::transit::{KeyType, OutputFormat};
 use vaultrs::api::transit::requests::{
     CreateKeyRequestBuilder, DataKeyType, DecryptDataRequestBuilder, EncryptDataRequestBuilder, ExportKeyType,
     ExportVersion, RandomBytesSource, UpdateKeyConfigurationRequestBuilder, VerifySignedDataRequestBuilder,
 };
 use vaultrs::api::transit::responses::ReadKeyData;
+use vaultrs::api::transit::{KeyType, OutputFormat};
 use vaultrs::client::VaultClient;
 use vaultrs::transit::{data, generate, key};
 
@@ -122,7 +122,13 @@ async fn made(root: &VaultClient, mount: &str) -> Done {
     equal(generate::hmac(root, mount, "maker", HELLO, None).await?.hmac.starts_with("vault:v1:"), true)?;
     let sum = generate::hash(root, mount, HELLO, None).await?.sum;
     equal(&sum[..8], "2cf24dba")?;
-    equal(generate::random_bytes(root, mount, OutputFormat::Base64, RandomBytesSource::Platform, None).await?.random_bytes.len(), 44)
+    equal(
+        generate::random_bytes(root, mount, OutputFormat::Base64, RandomBytesSource::Platform, None)
+            .await?
+            .random_bytes
+            .len(),
+        44,
+    )
 }
 
 async fn cache(root: &VaultClient, mount: &str) -> Done {

@@ -90,6 +90,46 @@ fn a_root_token_is_decoded_without_a_server() {
 }
 
 #[test]
+fn a_server_from_its_initialisation_to_a_new_root_token() {
+    let server = TestServer::over(Arc::new(Memory::new()), limits());
+    let desk = Desk::with_server("operator", &server);
+    let output = desk.coffer(&["operator", "init", "-status"]);
+    assert_eq!((output.status.code(), output.stdout.as_slice()), (Some(2), b"Vault is not initialized\n".as_slice()));
+    let made = desk.json(&["operator", "init", "-n", "3", "-t=2"]);
+    assert_eq!((&made["unseal_shares"], &made["unseal_threshold"]), (&json!(3), &json!(2)));
+    let key = |at: usize| made["unseal_keys_b64"][at].as_str().unwrap().to_owned();
+    desk.said(&["operator", "init", "-status"]);
+    desk.fails(&["operator", "init"], 2, "Vault is already initialized");
+
+    assert_eq!(desk.json(&["operator", "unseal", &key(0)])["progress"], 1);
+    assert_eq!(desk.json(&["operator", "unseal", "-reset"])["progress"], 0);
+    desk.said(&["operator", "unseal", &key(0)]);
+    let typed = desk.run(env!("CARGO_BIN_EXE_coffer"), &["operator", "unseal"], format!("{}\n", key(2)).as_bytes());
+    assert!(String::from_utf8(typed.stdout).unwrap().contains("Sealed          false"), "{:?}", typed.stderr);
+    let desk = desk.with_token(made["root_token"].as_str().unwrap());
+
+    assert!(desk.said(&["operator", "rotate"]).starts_with("Success! Rotated key\n\nKey Term            2\n"));
+    assert_eq!(desk.json(&["operator", "key-status"])["term"], 2);
+
+    let begun = desk.json(&["operator", "rekey", "-init", "-key-shares=2", "-key-threshold=2"]);
+    let nonce = format!("-nonce={}", begun["nonce"].as_str().unwrap());
+    desk.fails(&["operator", "rekey", &key(0)], 1, "needs -nonce too");
+    assert_eq!(desk.json(&["operator", "rekey", &nonce, &key(0)])["progress"], 1);
+    let new = desk.json(&["operator", "rekey", &nonce, &key(1)]);
+    let key = |at: usize| new["keys_base64"][at].as_str().unwrap().to_owned();
+
+    let begun = desk.json(&["operator", "generate-root", "-init"]);
+    let (nonce, otp) = (format!("-nonce={}", begun["nonce"].as_str().unwrap()), begun["otp"].as_str().unwrap());
+    desk.said(&["operator", "generate-root", &nonce, &key(0)]);
+    let done = desk.json(&["operator", "generate-root", &nonce, &key(1)]);
+    let (encoded, otp) = (format!("-decode={}", done["encoded_token"].as_str().unwrap()), format!("-otp={otp}"));
+    let token = desk.said(&["operator", "generate-root", &encoded, &otp]);
+    let desk = desk.with_token(token.trim());
+    assert_eq!(desk.said(&["operator", "seal"]), "Success! Vault is sealed.\n");
+    assert_eq!(desk.coffer(&["status"]).status.code(), Some(2));
+}
+
+#[test]
 fn approvals_are_listed_and_given() {
     let server = TestServer::with_all_engines();
     let desk = Desk::with_server("approvals", &server);
