@@ -110,8 +110,8 @@ mod tests {
 
     #[test]
     fn an_error_names_the_entry() {
-        let twice = "{\n  \"sys/mounts/kv\": {\"type\": \"kv\"},\n  \"sys/mounts/kv\": {\"type\": \"kv\"}\n}";
-        check(twice, "a", Err("seed, line 3: sys/mounts/kv: path is already in use at kv/"));
+        let in_use = "{\n  \"sys/mounts/kv\": {\"type\": \"kv\"},\n  \"sys/mounts/secret\": {\"type\": \"kv\"}\n}";
+        check(in_use, "a", Err("seed, line 3: sys/mounts/secret: path is already in use at secret/"));
         let nowhere = r#"{"nowhere/a": {"b": 1}}"#;
         let text = "seed, line 1: nowhere/a: no handler for route \"nowhere/a\". route entry not found.";
         check(nowhere, "b", Err(text));

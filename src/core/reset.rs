@@ -25,7 +25,7 @@ impl Core {
 
     /// Goes back. Requests that are under way meanwhile may fail, and nothing of what is in memory stays.
     pub(crate) fn reset(&self) -> Result<(), Error> {
-        let origin = self.origin.get().ok_or(Error::UnsupportedPath)?;
+        let origin = self.origin.get().ok_or(Error::invalid(NO_ORIGIN))?;
         let _going = origin.going.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(active) = self.active() {
             active.stop_migrations();
@@ -37,3 +37,5 @@ impl Core {
         self.unseal(&origin.key)
     }
 }
+
+const NO_ORIGIN: &str = "only a dev server in memory goes back to where it began";

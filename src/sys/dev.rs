@@ -8,7 +8,7 @@ use crate::core::Core;
 use crate::engine::{Call, Endpoint};
 
 /// Brings a dev server in memory back to where it was when it was ready, after its seed. Nothing stays of what was done
-/// since: no mount, no key, no secret, no token. Other servers do not have this path.
+/// since: no mount, no key, no secret, no token. Other servers refuse it.
 #[derive(Deserialize, JsonSchema)]
 pub struct Reset {}
 

@@ -135,7 +135,7 @@ fn approvals_are_listed_and_given() {
     let desk = Desk::with_server("approvals", &server);
     assert_eq!(desk.said(&["key", "approvals"]), "Nothing waits for approval.\n");
     assert_eq!(desk.json(&["key", "approvals"]), json!([]));
-    desk.fails(&["key", "approve", "nothing"], 2, "the server answers 404");
+    desk.fails(&["key", "approve", "nothing"], 2, "there is no approval");
 
     for (name, policy) in [("ann", ADMIN), ("bob", ADMIN)] {
         server.post(&format!("sys/policies/acl/{name}"), &json!({"policy": policy})).expect(204);
