@@ -8,6 +8,7 @@ use std::fmt;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
+use crate::core::seal::{SealStanza, Seals};
 use crate::hcl::{self, Item, Value};
 
 pub use listener::Listener;
@@ -22,13 +23,13 @@ mod storage;
 mod table;
 
 /// The whole configuration.
-#[derive(Clone, Default)]
+#[derive(Default)]
 pub struct Config {
     pub listeners: Vec<Listener>,
     pub storage: Option<Storage>,
     /// As it is called where it is written, for those who ask.
     storage_name: Option<String>,
-    pub seals: Vec<SealStanza>,
+    pub seals: Vec<Seal>,
     pub lockouts: BTreeMap<String, Lockout>,
     pub telemetry: Option<Telemetry>,
     /// What the operator is to know, each with the place in the files.
@@ -36,12 +37,10 @@ pub struct Config {
     settings: BTreeMap<&'static str, Setting>,
 }
 
-/// How the root key is kept, as it is written.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct SealStanza {
-    pub kind: String,
-    pub disabled: bool,
-    pub values: BTreeMap<String, String>,
+/// How the root key is kept, and where that is written, as `FILE:LINE`.
+pub struct Seal {
+    pub place: String,
+    pub stanza: SealStanza,
 }
 
 /// When names are locked out. Nothing: as usual.
@@ -125,7 +124,7 @@ impl Config {
         }
         self.add_storage(&mut table, environment)?;
         for Labelled { label, table } in table.labelled("seal")? {
-            self.seals.push(SealStanza::read(label, table)?);
+            self.seals.push(Seal::read(label, table, &mut self.notes)?);
         }
         for Labelled { label, mut table } in table.labelled("user_lockout")? {
             self.lockouts.insert(label, Lockout::read(&mut table)?);
@@ -241,6 +240,14 @@ impl Config {
         self.text("pid_file").map(Path::new)
     }
 
+    /// The seals that are written, at work.
+    pub fn seals(&self) -> Result<Seals, String> {
+        for Seal { place, stanza } in &self.seals {
+            Seals::from_stanzas(std::slice::from_ref(stanza)).map_err(|error| format!("{place}: {error}"))?;
+        }
+        Seals::from_stanzas(self.seals.iter().map(|seal| &seal.stanza))
+    }
+
     pub fn prometheus_retention(&self) -> Option<Duration> {
         self.telemetry.as_ref()?.prometheus_retention
     }
@@ -276,9 +283,14 @@ impl Lockout {
     }
 }
 
-impl SealStanza {
-    fn read(kind: String, mut table: Table<'_>) -> Result<Self, String> {
+impl Seal {
+    fn read(kind: String, mut table: Table<'_>, notes: &mut Notes) -> Result<Self, String> {
         let disabled = table.bool("disabled")?.unwrap_or(false);
+        for name in ["name", "priority"] {
+            if let Some(place) = table.take_idle(name) {
+                notes.idle(&place, name);
+            }
+        }
         let mut values = BTreeMap::new();
         for item in table.items() {
             let name = item.keys.concat();
@@ -286,7 +298,7 @@ impl SealStanza {
             let value = value.ok_or_else(|| table.error(format_args!("seal {kind:?}: {name} is a text")))?;
             values.insert(name, value);
         }
-        Ok(Self { kind, disabled, values })
+        Ok(Self { place: table.place(), stanza: SealStanza { kind, disabled, values } })
     }
 }
 

@@ -15,6 +15,9 @@
 //! writes use it, and `core/protection/worker.rs` encrypts record after record anew (`barrier/migrate.rs`) until no other
 //! term is named, and those can go. Engines know nothing of it.
 //!
+//! The life of a seal: `core/seal` gathers shares (`crypto/shamir.rs`) or asks what unseals without people, and has the root
+//! key; `core/lifecycle.rs` opens the barrier with it and makes what an unsealed server is, and forgets all of that at a seal.
+//!
 //! | module | what it does | may import |
 //! |---|---|---|
 //! | `crypto` | turns keys and bytes into bytes | nothing |
@@ -32,7 +35,7 @@
 //! | `telemetry` | writes the log | `clock` |
 //! | `sys` | lets an operator see and change the core | `core`, `engine`, `api`, `access`, `telemetry` |
 //! | `http` | speaks HTTP and Vault's JSON | `api`, `config`, `core`, `crypto`, `clock`, `entropy` |
-//! | `config` | reads what the operator sets | `api`, `hcl` |
+//! | `config` | reads what the operator sets | `api`, `hcl`, of `core` the seals |
 //! | `server`, `cli` | sockets, logs, the process edge | `http`, `core`, `clock`, `barrier` and `storage` to open a store |
 //!
 //! # The laws

@@ -152,7 +152,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("core",      &["api", "engine", "access", "secrets", "auth", "identity", "sys", "barrier", "storage::Durable",
                     "storage::Seq", "outbound", "crypto", "clock", "entropy", "metrics", "sabotage"]),
     ("http",      &["api", "config", "core", "storage::Durable", "crypto", "clock", "entropy"]),
-    ("config",    &["api", "hcl"]),
+    ("config",    &["api", "core", "hcl"]),
     ("telemetry", &["clock"]),
     ("server",    &["http", "config", "telemetry", "api", "core", "barrier", "storage", "crypto", "clock", "entropy"]),
     ("cli",       &["server", "http", "config", "telemetry", "outbound", "hcl", "api", "core", "barrier", "storage", "crypto", "clock", "entropy"]),

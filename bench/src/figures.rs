@@ -201,7 +201,7 @@ impl Stage {
         Ok(match (load.wanted, contender) {
             (Wanted::Durable { .. }, Kind::Coffer { program, .. }) => {
                 let disk = Scratch::make()?;
-                let kind = Kind::Coffer { program: program.clone(), data: Some(disk.data()) };
+                let kind = Kind::Coffer { program: program.clone(), data: Some(disk.data()), config: None };
                 Stage { server: provisioned(&kind)?, disk: Some(disk) }
             }
             _ => Stage { server: provisioned(contender)?, disk: None },

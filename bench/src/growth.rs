@@ -72,7 +72,7 @@ pub(crate) fn measure(program: &Path, subject: &'static Subject, sizes: &[u32], 
     let many = subject.many;
     ensure!(sizes.is_sorted_by(|a, b| a < b), "each number of {many} must be above the one before");
     let scratch = Scratch::make()?;
-    let kind = Kind::Coffer { program: program.to_owned(), data: Some(scratch.data()) };
+    let kind = Kind::Coffer { program: program.to_owned(), data: Some(scratch.data()), config: None };
     let mut store = Store { server: Server::start(&kind)?, subject, scratch, size: 0, connections };
     if let Some((kind, path)) = subject.mount {
         store.server.post(path, &format!(r#"{{"type":"{kind}"}}"#))?;

@@ -14,13 +14,15 @@ use std::{
 
 use anyhow::{Context, Result, bail, ensure};
 use nix::time::ClockId;
+use rustls::pki_types::ServerName;
 use serde_json::Value;
 use tokio::{
-    io::{AsyncReadExt, AsyncWriteExt},
+    io::{AsyncRead, AsyncReadExt, AsyncWrite, AsyncWriteExt},
     net::TcpStream,
     runtime::Builder,
     task::JoinSet,
 };
+use tokio_rustls::{TlsConnector, client::TlsStream};
 
 use crate::{client::Head, server::Server, workloads::Script};
 
@@ -46,6 +48,19 @@ pub(crate) struct Window {
 /// Loads `server` with the requests of `script` for a short warm-up and then a window, which alone counts. Every answer
 /// must be a success; the last one of each connection must be what the script expects.
 pub(crate) fn run(server: &Server, script: &Script, shape: Shape) -> Result<Window> {
+    run_by(server, &Way { address: server.address, tls: None }, script, shape)
+}
+
+/// How the load comes to a server.
+#[derive(Clone)]
+pub(crate) struct Way {
+    pub(crate) address: SocketAddr,
+    /// With TLS, and how.
+    pub(crate) tls: Option<TlsConnector>,
+}
+
+/// As `run`, by another way than the server's first address.
+pub(crate) fn run_by(server: &Server, way: &Way, script: &Script, shape: Shape) -> Result<Window> {
     let traffic = Arc::new(Traffic {
         requests: script.requests.clone(),
         answers: AtomicU32::new(0),
@@ -55,7 +70,7 @@ pub(crate) fn run(server: &Server, script: &Script, shape: Shape) -> Result<Wind
         let generators: Vec<_> = (0..generators(shape))
             .map(|index| {
                 let traffic = &traffic;
-                scope.spawn(move || generate(server.address, traffic, shape, index))
+                scope.spawn(move || generate(way, traffic, shape, index))
             })
             .collect();
         let window = observe(server, &traffic.answers, shape.window);
@@ -177,20 +192,27 @@ fn generators(shape: Shape) -> u32 {
 }
 
 /// Runs every `index`th connection on this thread until told to stop; returns the last answer of each.
-fn generate(address: SocketAddr, traffic: &Arc<Traffic>, shape: Shape, index: u32) -> Result<Vec<Value>> {
+fn generate(way: &Way, traffic: &Arc<Traffic>, shape: Shape, index: u32) -> Result<Vec<Value>> {
     Builder::new_current_thread().enable_io().build()?.block_on(async {
         let mut connections = JoinSet::new();
         for number in (0..shape.connections).skip(index as usize).step_by(generators(shape) as usize) {
             let first = traffic.requests.len() * number as usize / shape.connections as usize;
-            connections.spawn(converse(address, Arc::clone(traffic), first));
+            match way.tls.clone() {
+                None => connections.spawn(converse(connect(way.address), Arc::clone(traffic), first)),
+                Some(tls) => connections.spawn(converse(connect_tls(way.address, tls), Arc::clone(traffic), first)),
+            };
         }
         connections.join_all().await.into_iter().collect()
     })
 }
 
 /// Sends all requests over and over, from the `first` on.
-async fn converse(address: SocketAddr, traffic: Arc<Traffic>, first: usize) -> Result<Value> {
-    let (mut stream, mut answer) = (connect(address).await?, Vec::with_capacity(64 * 1024));
+async fn converse<S: AsyncRead + AsyncWrite + Unpin>(
+    stream: impl Future<Output = Result<S>>,
+    traffic: Arc<Traffic>,
+    first: usize,
+) -> Result<Value> {
+    let (mut stream, mut answer) = (stream.await?, Vec::with_capacity(64 * 1024));
     let mut requests = traffic.requests.iter().cycle().skip(first);
     loop {
         stream.write_all(requests.next().context("a script without requests")?).await?;
@@ -208,8 +230,13 @@ pub(crate) async fn connect(address: SocketAddr) -> Result<TcpStream> {
     Ok(stream)
 }
 
+async fn connect_tls(address: SocketAddr, tls: TlsConnector) -> Result<TlsStream<TcpStream>> {
+    let name = ServerName::from(address.ip());
+    tls.connect(name, connect(address).await?).await.context("the handshake of TLS failed")
+}
+
 /// Reads one whole answer into `answer`, replacing what was there.
-pub(crate) async fn receive(stream: &mut TcpStream, answer: &mut Vec<u8>) -> Result<Head> {
+pub(crate) async fn receive(stream: &mut (impl AsyncRead + Unpin), answer: &mut Vec<u8>) -> Result<Head> {
     answer.clear();
     let head = loop {
         ensure!(stream.read_buf(answer).await? > 0, "the server closed a connection under load");

@@ -15,6 +15,7 @@ mod protection;
 mod report;
 mod scratch;
 mod server;
+mod tls;
 mod workloads;
 
 use std::{
@@ -76,6 +77,8 @@ enum Role {
         #[arg(long, value_name = "COUNT,…", value_delimiter = ',', num_args = 0.., conflicts_with = "keys")]
         secrets: Option<Vec<u32>>,
     },
+    /// Measure what TLS costs on kept-alive connections
+    Tls,
     /// Measure what customers' keys cost: changes of protection, alone and under load, and revocations
     Protection {
         /// Secrets in the store
@@ -109,13 +112,19 @@ fn main() -> Result<()> {
             println!("{}", protection::measure(&coffer(&flags)?, plan)?);
             Ok(())
         }
+        Some(Role::Tls) => {
+            let shape = Shape { connections: flags.connections, window: Duration::from_secs_f64(flags.seconds) };
+            println!("{}", tls::measure(&coffer(&flags)?, shape, flags.rounds)?);
+            Ok(())
+        }
         _ => bench(&flags),
     }
 }
 
 /// Measures what the flags chose. A target that is missed is a result, not an error.
 fn bench(flags: &Flags) -> Result<()> {
-    let contender = if flags.calibrate { Kind::Bare } else { Kind::Coffer { program: coffer(flags)?, data: None } };
+    let contender =
+        if flags.calibrate { Kind::Bare } else { Kind::Coffer { program: coffer(flags)?, data: None, config: None } };
     let shape = Shape { connections: flags.connections, window: Duration::from_secs_f64(flags.seconds) };
     let plan = Plan { contender, rounds: flags.rounds, shape };
     let chosen: Vec<_> = workloads::ALL.iter().filter(|it| flags.chose(it)).collect();

@@ -29,6 +29,11 @@ impl Scratch {
         self.0.join("data")
     }
 
+    /// A file in it.
+    pub(crate) fn file(&self, name: &str) -> PathBuf {
+        self.0.join(name)
+    }
+
     /// What all files in it take of the disk.
     pub(crate) fn disk_kib(&self) -> Result<u32> {
         disk_kib(&self.0)

@@ -23,8 +23,8 @@ use crate::client::{self, TOKEN};
 /// Which server to start.
 #[derive(Clone)]
 pub(crate) enum Kind {
-    /// Coffer's release binary, with its data in a directory, or all in memory.
-    Coffer { program: PathBuf, data: Option<PathBuf> },
+    /// Coffer's release binary, with its data in a directory, or all in memory, and with a file of configuration, or none.
+    Coffer { program: PathBuf, data: Option<PathBuf>, config: Option<PathBuf> },
     /// This program's own bare server.
     Bare,
 }
@@ -127,12 +127,15 @@ impl Kind {
     fn command(&self, address: SocketAddr) -> Result<Command> {
         let mut command;
         match self {
-            Kind::Coffer { program, data } => {
+            Kind::Coffer { program, data, config } => {
                 command = Command::new(program);
                 command.args(["server", "-dev", "-dev-no-store-token"]);
                 command.arg(format!("-dev-root-token-id={TOKEN}")).arg(format!("-dev-listen-address={address}"));
                 if let Some(data) = data {
                     command.arg("-dev-data-dir").arg(data);
+                }
+                if let Some(config) = config {
+                    command.arg("-config").arg(config);
                 }
             }
             Kind::Bare => {
@@ -153,7 +156,7 @@ impl Kind {
 }
 
 /// An address of this machine on a port that was free a moment ago.
-fn free_address() -> Result<SocketAddr> {
+pub(crate) fn free_address() -> Result<SocketAddr> {
     Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?)
 }
 

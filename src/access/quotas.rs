@@ -148,6 +148,11 @@ impl Quotas {
         self.state().quotas.iter().map(|quota| quota.record.name.clone()).collect()
     }
 
+    /// Whether the audit trail is to have an entry of each request that a quota refuses.
+    pub fn audits_refusals(&self) -> bool {
+        self.state().config.audit_logging
+    }
+
     pub fn config(&self) -> QuotaConfig {
         self.state().config.clone()
     }

@@ -10,7 +10,7 @@ use super::client::{Server, mount_path};
 use super::output::{Failure, Output};
 use crate::api::base64;
 use crate::clock::Timestamp;
-use crate::core::audit::chain::Head;
+use crate::core::audit::chain::{Head, Link};
 use crate::core::audit::verify::{Place, Seen, Verifier};
 use crate::crypto::mac::HmacSha256;
 
@@ -89,19 +89,20 @@ fn ask(server: &Server, device: &str) -> Result<(Head, Vec<u8>), Failure> {
     Ok((Head { sequence: told.sequence, hash: told.hash }, key.to_vec()))
 }
 
-/// The files in the order of the first times in them; such as have none last.
+/// The files in the order of the first times in them, and of the places in the chain where those are the same.
 fn in_order(files: &[String]) -> Result<Vec<&String>, Failure> {
-    let mut timed = Vec::with_capacity(files.len());
+    let mut begun = Vec::with_capacity(files.len());
     for file in files {
         let mut lines = open(file)?;
-        let (mut line, mut time) = (Vec::new(), None);
-        while time.is_none() && read_line(&mut lines, &mut line, file)? {
+        let (mut line, mut time, mut sequence) = (Vec::new(), None, None);
+        while time.is_none() && read_line(&mut lines, &mut line, file)?.is_some() {
             time = time_of(&line);
+            sequence = sequence.or_else(|| Link::read(&line).map(|link| link.sequence));
         }
-        timed.push((time, file));
+        begun.push((time.is_none(), time, sequence, file));
     }
-    timed.sort_by_key(|(time, _)| (time.is_none(), *time));
-    Ok(timed.into_iter().map(|(_, file)| file).collect())
+    begun.sort();
+    Ok(begun.into_iter().map(|(.., file)| file).collect())
 }
 
 fn time_of(line: &[u8]) -> Option<Timestamp> {
@@ -117,8 +118,12 @@ fn take(verifier: &mut Verifier, file: &str) -> Result<Place, Failure> {
     let mut lines = open(file)?;
     let mut at = (file.to_owned(), 0);
     let mut line = Vec::new();
-    while read_line(&mut lines, &mut line, file)? {
+    while let Some(is_whole) = read_line(&mut lines, &mut line, file)? {
         at.1 += 1;
+        if !is_whole && Link::read(&line).is_none() {
+            verifier.take_fragment(at.clone());
+            break;
+        }
         verifier.take(&at, &line).map_err(|fault| Failure::refused(fault.to_string()))?;
     }
     Ok(at)
@@ -129,14 +134,15 @@ fn open(file: &str) -> Result<BufReader<File>, Failure> {
     Ok(BufReader::new(open))
 }
 
-/// Reads a line without its line break. Returns whether there was one.
-fn read_line(lines: &mut BufReader<File>, line: &mut Vec<u8>, file: &str) -> Result<bool, Failure> {
+/// Reads a line without its line break. Returns whether it had one; `None` at the end.
+fn read_line(lines: &mut BufReader<File>, line: &mut Vec<u8>, file: &str) -> Result<Option<bool>, Failure> {
     line.clear();
     let read = lines.read_until(b'\n', line).map_err(|error| format!("cannot read {file}: {error}"))?;
-    if line.last() == Some(&b'\n') {
+    let is_whole = line.last() == Some(&b'\n');
+    if is_whole {
         line.pop();
     }
-    Ok(read > 0)
+    Ok((read > 0).then_some(is_whole))
 }
 
 const NOT_KNOWN: &str = "not known: lines cut off behind the last one leave no trace in the files; say -device";

@@ -10,6 +10,7 @@ use super::{dev, reset, seed, variable};
 use crate::barrier::Sealed;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Listener, Storage};
+use crate::core::seal::Seals;
 use crate::core::{Core, SealState};
 use crate::server::{Limits, serve_all};
 use crate::storage::{self, Memory, Store};
@@ -78,7 +79,8 @@ pub(super) struct Args {
 /// Starts the server and serves until SIGTERM or SIGINT.
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let environment = environment();
-    let config = config::read(&args.config, &environment)?;
+    let mut config = config::read(&args.config, &environment)?;
+    settings::complete(&mut config.seals);
     if args.test_config {
         return test(args, &config);
     }
@@ -127,6 +129,7 @@ fn test(args: &Args, config: &Config) -> Result<(), String> {
     for listener in &config.listeners {
         listen::tls_of(listener)?;
     }
+    config.seals()?;
     print_line("The configuration is valid.");
     Ok(())
 }
@@ -203,6 +206,7 @@ impl Args {
 }
 
 async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> {
+    let hangup = signals::hangup()?;
     let dev_tls =
         args.dev_tls.then(|| DevTls::make(args.dev_tls_cert_dir.as_deref(), &args.dev_address(), &args.dev_tls_san));
     let dev_tls = dev_tls.transpose()?;
@@ -210,7 +214,11 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
     let Open { listenings, lines, tls, url } = listen::open(&listeners, config).await?;
     let storage = args.storage(config);
     let store = open_store(&storage)?;
-    let settings = settings::of(config, &listeners, &storage, url.as_deref())?;
+    let mut settings = settings::of(config, &listeners, &storage, url.as_deref())?;
+    if args.is_dev() && settings.seals.unseal() {
+        tracing::warn!("the seals of the configuration have no effect in dev mode");
+        settings.seals = Seals::default();
+    }
     let log_level = args.log(config)?.level;
     let mut facts = vec![("Api Address".to_owned(), settings.api_addr.clone())];
     facts.extend(config.cluster_addr().map(|address| ("Cluster Address".to_owned(), address.to_owned())));
@@ -245,7 +253,7 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
         move || Ok(args.log(&config::read(&args.config, &environment())?)?.level)
     };
     let reload = Reload { core: Arc::downgrade(&core), tls, level: Box::new(level) };
-    tokio::spawn(signals::on_hangup(reload, supervisor.clone())?);
+    tokio::spawn(signals::on_hangup(hangup, reload, supervisor.clone()));
     supervisor.ready();
     let limits = Limits::default();
     tokio::select! {

@@ -25,9 +25,9 @@ pub struct Listener {
     pub headers: Vec<CustomHeaders>,
     /// `sys/metrics` needs no token.
     pub metrics_open: bool,
-    /// `sys/rekey` without a token.
+    /// `sys/rekey` needs a token.
     pub rekey_closed: bool,
-    /// `sys/generate-root` without a token.
+    /// `sys/generate-root` needs a token.
     pub generate_root_closed: bool,
     /// As it is written, for those who ask.
     pub written: serde_json::Value,

@@ -15,7 +15,8 @@ impl Config {
         all.insert("experiments".to_owned(), Value::Null);
         all.insert("listeners".to_owned(), listeners.iter().map(Listener::told).collect());
         if !self.seals.is_empty() {
-            let seals = self.seals.iter().map(|seal| json!({"type": seal.kind, "disabled": seal.disabled}));
+            let seals =
+                self.seals.iter().map(|seal| json!({"type": seal.stanza.kind, "disabled": seal.stanza.disabled}));
             all.insert("seals".to_owned(), seals.collect());
         }
         let kind = match storage {

@@ -76,12 +76,11 @@ fn a_whole_file() {
     assert!(config.disable_mlock());
     assert_eq!(config.pid_file(), Some(Path::new("/run/coffer.pid")));
     assert_eq!(config.storage, Some(Storage::Sled("/var/lib/coffer".into())));
-    let seal = SealStanza {
-        kind: "static".to_owned(),
-        disabled: true,
-        values: [("current_key".to_owned(), "file:///k".to_owned())].into(),
-    };
-    assert_eq!(config.seals, [seal]);
+    let Seal { place, stanza } = &config.seals[0];
+    assert_eq!((place.as_str(), stanza.kind.as_str(), stanza.disabled), ("f.hcl:32", "static", true));
+    assert_eq!(stanza.values, [("current_key".to_owned(), "file:///k".to_owned())].into());
+    let error = config.seals().err().unwrap();
+    assert!(error.starts_with("f.hcl:32: seal \"static\": "), "{error}");
     assert_eq!((config.lockouts["all"].threshold, config.lockouts["userpass"].disable), (Some(3), Some(true)));
     assert_eq!(config.telemetry.as_ref().unwrap().prometheus_retention, Some(Duration::from_secs(30)));
     let unix = Socket::Unix {
@@ -149,6 +148,7 @@ fn json_says_the_same_as_hcl() {
     let summary = |text: &str| {
         let Config { listeners, storage, seals, telemetry, settings, .. } = parse(text).unwrap();
         let sockets: Vec<_> = listeners.into_iter().map(|listener| (listener.socket, listener.tls.is_some())).collect();
+        let seals: Vec<_> = seals.into_iter().map(|seal| (seal.stanza.kind, seal.stanza.values)).collect();
         (sockets, storage, seals, telemetry.unwrap().prometheus_retention, settings)
     };
     assert_eq!(summary(hcl).0.len(), 2);

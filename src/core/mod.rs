@@ -48,7 +48,7 @@ mod working;
 pub(crate) mod wrapping;
 
 pub use crate::access::quotas::Count;
-use audit::Audit;
+use audit::{Audit, Event};
 use cors::Cors;
 use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
@@ -233,6 +233,19 @@ impl Core {
         }
         let login = weak::decode::<LoginWithRole>(&Captures::default(), &request.params).ok()?.request;
         self.quotas.count_login(&request.path, &login.role, request.remote, self.clock.now())
+    }
+
+    /// Whether it is to be noted in the audit trail that a quota refuses requests.
+    pub fn notes_exceeded(&self) -> bool {
+        self.audit.is_on() && self.quotas.audits_refusals()
+    }
+
+    /// Notes that a quota refuses a request, about whose sender nobody has asked. Runs on a thread that may block.
+    pub fn note_exceeded(&self, request: &Request, refusal: &Error) -> Result<(), Error> {
+        let mount = self.active().and_then(|active| Some(active.mounts.find(&request.path)?.0));
+        let (refusal, now) = (Some(refusal.to_string()), self.clock.now());
+        let event = || Event { request, row: None, mount, caller: None, creates: false, refusal, now };
+        self.audit.begin(event).map(drop)
     }
 
     /// Runs one request to its answer. `None` if that takes a thread that may block and this one may not: nothing has been

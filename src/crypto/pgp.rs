@@ -1,4 +1,4 @@
-//! OpenPGP (RFC 9580) as far as it takes to encrypt a few bytes for somebody's public key: certificates of version 4 with
+//! `OpenPGP` (RFC 9580) as far as it takes to encrypt a few bytes for somebody's public key: certificates of version 4 with
 //! RSA, Curve25519 or the curves of NIST, and messages that every implementation reads. It decrypts and signs nothing, and
 //! does not know whose keys these are.
 //!

@@ -9,6 +9,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use hyper::body::Incoming;
+use hyper::http::request::Parts;
 use hyper::{Method, Response};
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
@@ -155,12 +156,7 @@ impl Wire {
         let (parts, body) = request.into_parts();
         let remote = self.manners.remote(&parts.headers, client.remote);
         // Before the body is read: who sends too much is not listened to.
-        let head = Head::read(&parts).and_then(|head| {
-            let remote = remote?;
-            *count = self.core.count(head.path(), remote);
-            refuse_exceeded(*count, head.path())?;
-            Ok((head, remote))
-        });
+        let head = self.head(&parts, remote, id, count).await;
         let mut body = Inbound::new(body, &parts.headers, &self.limits);
         let mut share = self.common.bodies.share();
         let text = if head.as_ref().is_ok_and(|(head, _)| head.takes_body()) {
@@ -177,7 +173,9 @@ impl Wire {
         }
         if let Some(by_role) = self.core.count_login(&request) {
             *count = Some(by_role);
-            refuse_exceeded(*count, &request.path)?;
+            if let Err(error) = refuse_exceeded(*count, &request.path) {
+                return Err(self.note_exceeded(request, error).await.into());
+            }
         }
         let began = Stopwatch::start();
         let mut answer = self.run(request).await;
@@ -187,6 +185,34 @@ impl Wire {
             self.core.meters.note_wait(waits.elapsed());
         }
         Ok((answer, began.elapsed()))
+    }
+
+    /// What a request asks for by its head, and who sends it, unless a quota refuses it.
+    async fn head(
+        &self,
+        parts: &Parts,
+        remote: Result<IpAddr, Error>,
+        id: RequestId,
+        count: &mut Option<Count>,
+    ) -> Result<(Head, IpAddr), Refusal> {
+        let (head, remote) = (Head::read(parts)?, remote?);
+        *count = self.core.count(head.path(), remote);
+        let Err(error) = refuse_exceeded(*count, head.path()) else { return Ok((head, remote)) };
+        let request = head.with_body(Wiped::default(), id, remote)?;
+        Err(self.note_exceeded(request, error).await.into())
+    }
+
+    /// Tells the audit trail of a request that a quota refuses, where that is wanted. Returns what is answered.
+    async fn note_exceeded(&self, request: Request, error: Error) -> Error {
+        if !self.core.notes_exceeded() {
+            return error;
+        }
+        let core = Arc::clone(&self.core);
+        let note = tokio::task::spawn_blocking(move || match core.note_exceeded(&request, &error) {
+            Ok(()) => error,
+            Err(unwritten) => unwritten,
+        });
+        note.await.unwrap_or_else(Error::internal)
     }
 
     async fn run(&self, request: Request) -> Answer {

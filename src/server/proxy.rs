@@ -8,7 +8,7 @@ use std::net::{IpAddr, Ipv4Addr, Ipv6Addr};
 use std::time::Duration;
 
 use ipnet::IpNet;
-use tokio::io::{AsyncRead, AsyncReadExt};
+use tokio::io::{AsyncRead, AsyncReadExt, Interest};
 use tokio::net::TcpStream;
 use tokio::time::sleep;
 
@@ -45,6 +45,9 @@ async fn begins_with_header(stream: &TcpStream) -> io::Result<bool> {
         }
         if !V1_SIGNATURE.starts_with(seen) && !V2_SIGNATURE.starts_with(seen) {
             return Ok(false);
+        }
+        if stream.ready(Interest::READABLE).await?.is_read_closed() {
+            return Err(io::ErrorKind::UnexpectedEof.into());
         }
         // Half a signature is there, and the socket would be ready again at once.
         sleep(PAUSE).await;

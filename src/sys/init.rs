@@ -155,11 +155,10 @@ pub(super) fn read_pgp_key(text: &str, now: Timestamp) -> Result<Option<PgpKey>,
             "{text:?} is the name of a key at keybase, which this server does not ask: fetch the key, and send it in base64"
         )));
     }
-    let bytes = match text.starts_with("-----BEGIN") {
-        true => text.as_bytes().to_vec(),
-        false => {
-            base64::decode(text).map_err(|why| Error::invalid(format!("error decoding given PGP key: {why}")))?.to_vec()
-        }
+    let bytes = if text.starts_with("-----BEGIN") {
+        text.as_bytes().to_vec()
+    } else {
+        base64::decode(text).map_err(|why| Error::invalid(format!("error decoding given PGP key: {why}")))?.to_vec()
     };
     let key = PgpKey::parse(&bytes, u64::try_from(now.as_second()).unwrap_or_default())
         .map_err(|why| Error::invalid(format!("error parsing given PGP key: {why}")));

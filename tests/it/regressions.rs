@@ -2,6 +2,7 @@
 
 use crate::client::from_b64;
 
+mod audit;
 mod batches;
 mod keys;
 mod leaks;

@@ -44,7 +44,7 @@ struct Row {
 /// Measures everything on one store, and returns the table.
 pub(crate) fn measure(program: &Path, plan: Plan) -> Result<String> {
     let scratch = Scratch::make()?;
-    let kind = Kind::Coffer { program: program.to_owned(), data: Some(scratch.data()) };
+    let kind = Kind::Coffer { program: program.to_owned(), data: Some(scratch.data()), config: None };
     let stage = Stage { server: Server::start(&kind)?, plan };
     eprintln!("{} secrets of 1 KiB and {} keys", plan.secrets, plan.keys);
     stage.fill()?;

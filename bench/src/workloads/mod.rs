@@ -6,6 +6,7 @@
 
 #![allow(clippy::unnecessary_wraps, reason = "every `Prepare` may fail, though some do not")]
 
+mod audit;
 mod batch;
 mod decrypt;
 mod encrypt;
@@ -29,6 +30,8 @@ use crate::{
 pub(crate) const ALL: &[Workload] = &[
     encrypt::SMALL,
     permission::ENCRYPT,
+    audit::FILE,
+    audit::CHAINED,
     decrypt::SMALL,
     batch::SMALL,
     encrypt::LARGE,

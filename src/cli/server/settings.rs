@@ -4,9 +4,10 @@ use std::collections::BTreeMap;
 
 use crate::api::weak;
 use crate::cli::variable;
-use crate::config::{Config, Listener, Storage};
+use crate::config::{Config, Listener, Seal, Storage};
 use crate::core::Settings;
 use crate::core::mounts::UserLockout;
+use crate::core::seal::SealStanza;
 
 /// `url`: where the server can be reached if nobody said.
 pub(super) fn of(
@@ -32,9 +33,32 @@ pub(super) fn of(
         cluster_name: config.cluster_name().unwrap_or_default().to_owned(),
         metrics_open: listeners.iter().any(|listener| listener.metrics_open),
         metrics_retention: config.prometheus_retention().unwrap_or(usual.metrics_retention),
+        seals: config.seals()?,
+        shares_need_token: listeners.iter().any(|listener| listener.rekey_closed || listener.generate_root_closed),
         configuration: config.sanitized(listeners, storage),
         ..usual
     })
+}
+
+/// Completes the seals of the configuration by the environment, which can also name the seal.
+pub(super) fn complete(seals: &mut Vec<Seal>) {
+    if let Some(kind) = variable("SEAL_TYPE").filter(|kind| !seals.iter().any(|seal| seal.stanza.kind == *kind)) {
+        let stanza = SealStanza { kind, disabled: false, values: BTreeMap::new() };
+        seals.push(Seal { place: "VAULT_SEAL_TYPE".to_owned(), stanza });
+    }
+    let stanzas = seals.iter_mut().map(|seal| &mut seal.stanza);
+    for stanza in stanzas.filter(|stanza| stanza.kind == "transit" && !stanza.disabled) {
+        for (key, name) in SEAL_VARIABLES {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+                stanza.values.insert((*key).to_owned(), value);
+            }
+        }
+        for (key, name) in CLIENT_VARIABLES {
+            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+                stanza.values.entry((*key).to_owned()).or_insert(value);
+            }
+        }
+    }
 }
 
 fn lockout_disabled() -> Result<bool, String> {
@@ -55,3 +79,13 @@ fn lockouts(config: &Config) -> BTreeMap<String, UserLockout> {
     };
     config.lockouts.iter().map(|(kind, lockout)| (kind.clone(), of(*lockout))).collect()
 }
+
+/// Stand above what is written of a transit seal.
+const SEAL_VARIABLES: &[(&str, &str)] = &[
+    ("key_name", "TRANSIT_SEAL_KEY_NAME"),
+    ("mount_path", "TRANSIT_SEAL_MOUNT_PATH"),
+    ("disable_renewal", "TRANSIT_SEAL_DISABLE_RENEWAL"),
+];
+/// Are for all clients: they count where nothing is written.
+const CLIENT_VARIABLES: &[(&str, &str)] =
+    &[("address", "ADDR"), ("token", "TOKEN"), ("namespace", "NAMESPACE"), ("tls_ca_cert", "CACERT")];

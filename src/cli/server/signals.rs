@@ -15,7 +15,12 @@ use crate::telemetry;
 /// How often the server was asked to end.
 pub(super) struct Signals(watch::Receiver<u32>);
 
-/// Begins to listen for signals.
+/// SIGHUP. It ends a process that does not listen for it, so that it comes before anybody knows of this one.
+pub(super) fn hangup() -> Result<Signal, String> {
+    on(SignalKind::hangup())
+}
+
+/// Begins to listen for the signals that end the server.
 pub(super) fn begin(supervisor: Supervisor) -> Result<Signals, String> {
     let (mut terminate, mut interrupt) = (on(SignalKind::terminate())?, on(SignalKind::interrupt())?);
     let (count, seen) = watch::channel(0_u32);
@@ -52,20 +57,17 @@ pub(super) struct Reload {
 }
 
 /// Reads files anew at each SIGHUP, which is also what tools send that move logs away.
-pub(super) fn on_hangup(reload: Reload, supervisor: Supervisor) -> Result<impl Future<Output = ()>, String> {
-    let mut hangup = on(SignalKind::hangup())?;
+pub(super) async fn on_hangup(mut hangup: Signal, reload: Reload, supervisor: Supervisor) {
     let reload = Arc::new(reload);
-    Ok(async move {
-        while hangup.recv().await.is_some() {
-            supervisor.reloading();
-            print_line("==> Vault reload triggered");
-            let reload = Arc::clone(&reload);
-            // A file that is being written to may keep it waiting.
-            let _ = tokio::task::spawn_blocking(move || reload.all()).await;
-            print_line("==> Vault reload complete");
-            supervisor.ready();
-        }
-    })
+    while hangup.recv().await.is_some() {
+        supervisor.reloading();
+        print_line("==> Vault reload triggered");
+        let reload = Arc::clone(&reload);
+        // A file that is being written to may keep it waiting.
+        let _ = tokio::task::spawn_blocking(move || reload.all()).await;
+        print_line("==> Vault reload complete");
+        supervisor.ready();
+    }
 }
 
 impl Reload {

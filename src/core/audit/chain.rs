@@ -53,7 +53,7 @@ impl Link {
         let (body, member) = line.split_at_checked(at)?;
         let Member { chain } = serde_json::from_slice(&[b"{", member.get(1..)?].concat()).ok()?;
         let written = format!("{}{}", chain.covered(), chain.rest());
-        (written.as_bytes() == member && body.first().is_some()).then_some(chain)
+        (written.as_bytes() == member && !body.is_empty()).then_some(chain)
     }
 
     /// Whether a line is what it was when it got this link.
@@ -174,14 +174,14 @@ mod tests {
     fn a_line_says_what_it_follows() {
         let chain = Chain::new(key());
         let (text, head) = chain.link(b"{\"a\":1}\n{\"b\":\"}\"}\n");
-        let lines: Vec<_> = text.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').collect();
-        let links: Vec<_> = lines.iter().map(|line| Link::read(line).unwrap()).collect();
+        let written: Vec<_> = text.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').collect();
+        let links: Vec<_> = written.iter().map(|line| Link::read(line).unwrap()).collect();
         assert_eq!((links[0].sequence, &links[0].previous), (1, &Head::beginning().hash));
         assert_eq!((links[1].sequence, &links[1].previous), (2, &links[0].hash));
         assert_eq!(head, links[1].head());
-        for (line, link) in lines.iter().zip(&links) {
-            assert!(link.holds(line) && link.is_signed(&key()) && !link.is_signed(&HmacSha256::new(b"another")));
-            let parsed: serde_json::Value = serde_json::from_slice(line).unwrap();
+        for (text, link) in written.iter().zip(&links) {
+            assert!(link.holds(text) && link.is_signed(&key()) && !link.is_signed(&HmacSha256::new(b"another")));
+            let parsed: serde_json::Value = serde_json::from_slice(text).unwrap();
             assert_eq!(parsed["chain"]["sequence"], link.sequence);
         }
     }

@@ -200,6 +200,7 @@ mod tests {
         assert_eq!(opened.err().as_deref(), refused, "{kind} {options:?}");
     }
 
+    /// Regression R49: a file that others run could be written, with lines that begin as one wants.
     #[test]
     fn what_no_device_can_be_is_refused() {
         check("", &[], Some("unknown backend type: \"\""));

@@ -76,9 +76,13 @@ impl Audit {
         self.set(Setting::default());
     }
 
+    pub(super) fn is_on(&self) -> bool {
+        self.on.load(Ordering::Acquire)
+    }
+
     /// Begins the trail of a request. An error: nobody would know of it, so nothing may be done.
     pub(super) fn begin<'r>(&self, event: impl FnOnce() -> Event<'r>) -> Result<Trail<'r>, Error> {
-        if !self.on.load(Ordering::Acquire) {
+        if !self.is_on() {
             return Ok(Trail(None));
         }
         let event = event();
@@ -177,12 +181,14 @@ impl Audit {
         setting.devices.iter().find(|device| device.entry.path == path).map(|device| device.mask.hash(value))
     }
 
-    /// Where the chain of a device stands, and the key with which its lines are signed. `None`: there is no such device. The
-    /// inner one: it has no chain.
-    pub(crate) fn chain(&self, path: &str) -> Option<Option<(Head, [u8; 32])>> {
+    /// Where the chain of a device stands, and the key with which its lines are signed.
+    pub(crate) fn chain(&self, path: &str) -> Result<(Head, [u8; 32]), Error> {
         let setting = self.setting();
-        let device = setting.devices.iter().find(|device| device.entry.path == path)?;
-        Some(device.writer.head().map(|head| (head, device.entry.chain_key())))
+        let device = setting.devices.iter().find(|device| device.entry.path == path);
+        let device = device.ok_or_else(|| Error::invalid(format!("unknown audit backend {path:?}")))?;
+        let head = device.writer.head();
+        let head = head.ok_or_else(|| Error::invalid(format!("the device {path:?} has no hash_chain")))?;
+        Ok((head, device.entry.chain_key()))
     }
 
     /// Whether requests can be served: there is no device, or one that works.

@@ -192,7 +192,7 @@ fn last_lines(file: &File, len: u64) -> io::Result<Vec<Vec<u8>>> {
         let text = tail.strip_suffix(b"\n").unwrap_or(&tail);
         let lines: Vec<_> = text.rsplit(|byte| *byte == b'\n').take(2).map(<[u8]>::to_vec).collect();
         // The first line of the window may have begun before it.
-        if start == 0 || text.iter().filter(|byte| **byte == b'\n').count() > 1 {
+        if start == 0 || text.split(|byte| *byte == b'\n').nth(2).is_some() {
             return Ok(lines.into_iter().filter(|line| !line.is_empty()).collect());
         }
         window = window.saturating_mul(4);

@@ -101,8 +101,8 @@ impl Verifier {
     }
 
     /// Takes the next line, without its line break.
-    pub fn take(&mut self, at: &Place, line: &[u8]) -> Result<(), Fault> {
-        let link = Link::read(line);
+    pub fn take(&mut self, at: &Place, text: &[u8]) -> Result<(), Fault> {
+        let link = Link::read(text);
         if let Some(gap) = &self.gap {
             let is_lost = |link: &Link| (gap.expected..gap.found).contains(&link.sequence);
             return match link.filter(is_lost) {
@@ -110,8 +110,13 @@ impl Verifier {
                 None => Ok(()),
             };
         }
-        let Some(link) = link else { return self.take_loose(at, line) };
-        self.take_linked(at, line, link)
+        let Some(link) = link else { return self.take_loose(at, text) };
+        self.take_linked(at, text, &link)
+    }
+
+    /// Takes the end of a file that is no whole line: whoever wrote it was broken off, or is still writing.
+    pub fn take_fragment(&mut self, at: Place) {
+        self.seen.broken_off.push(at);
     }
 
     /// Nothing follows. `written`: what the server has written last, if that is known.
@@ -129,27 +134,27 @@ impl Verifier {
         }
     }
 
-    fn take_loose(&mut self, at: &Place, line: &[u8]) -> Result<(), Fault> {
+    fn take_loose(&mut self, at: &Place, text: &[u8]) -> Result<(), Fault> {
         if self.head.is_none() {
             self.seen.uncovered += 1;
             return Ok(());
         }
-        match self.loose.replace((at.clone(), hash(line))) {
+        match self.loose.replace((at.clone(), hash(text))) {
             Some((at, _)) => Err(Fault { at, kind: Kind::Inserted }),
             None => Ok(()),
         }
     }
 
-    fn take_linked(&mut self, at: &Place, line: &[u8], link: Link) -> Result<(), Fault> {
+    fn take_linked(&mut self, at: &Place, text: &[u8], link: &Link) -> Result<(), Fault> {
         let fault = |kind| Err(Fault { at: at.clone(), kind });
-        if !link.holds(line) {
+        if !link.holds(text) {
             return fault(Kind::Changed);
         }
         if self.key.as_ref().is_some_and(|key| !link.is_signed(key)) {
             return fault(Kind::Forged);
         }
         if let Some((at, hash)) = self.loose.take() {
-            if broken_off(line) != Some(hash) {
+            if broken_off(text) != Some(hash) {
                 return Err(Fault { at, kind: Kind::Inserted });
             }
             self.seen.broken_off.push(at);
@@ -238,7 +243,7 @@ mod tests {
     #[test]
     fn a_chain_made_anew_is_told_by_its_key() {
         let entries: String = (0..4).map(|number| format!("{{\"n\":{number}}}\n")).collect();
-        let (text, _) = Chain::new(HmacSha256::new(b"guessed")).link(entries.replace('2', "7").as_bytes());
+        let (text, _) = Chain::new(HmacSha256::new(b"guessed")).link(entries.replace('0', "7").as_bytes());
         let forged: Vec<_> =
             text.strip_suffix(b"\n").unwrap().split(|byte| *byte == b'\n').map(<[u8]>::to_vec).collect();
         assert_eq!(verdict(&forged, None), Err((1, Kind::Forged)));

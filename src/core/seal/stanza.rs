@@ -14,7 +14,8 @@ use super::transit::{TransitPlace, TransitSeal};
 use crate::api::weak;
 use crate::outbound::check_certificates;
 
-/// One `seal` of a configuration, its values as they stand there.
+/// One `seal` of a configuration, its values as they stand there: keys and tokens may be among them.
+#[derive(Clone, PartialEq, Eq)]
 pub struct SealStanza {
     /// `shamir`, `static` or `transit`.
     pub kind: String,
@@ -38,13 +39,11 @@ impl Seals {
     }
 
     /// Makes the seals of a configuration. Keys are read now, other servers are asked later.
-    pub fn from_stanzas(stanzas: &[SealStanza]) -> Result<Self, String> {
+    pub fn from_stanzas<'s>(stanzas: impl IntoIterator<Item = &'s SealStanza>) -> Result<Self, String> {
         let mut seals = Self::default();
-        for stanza in stanzas.iter().filter(|stanza| stanza.kind != "shamir") {
-            let (place, word) = match stanza.disabled {
-                true => (&mut seals.old, "disabled"),
-                false => (&mut seals.current, "enabled"),
-            };
+        for stanza in stanzas.into_iter().filter(|stanza| stanza.kind != "shamir") {
+            let (place, word) =
+                if stanza.disabled { (&mut seals.old, "disabled") } else { (&mut seals.current, "enabled") };
             if place.is_some() {
                 return Err(format!(
                     "two seals are {word}: there can be one that is enabled, and one with disabled = \"true\" that the \

@@ -27,7 +27,7 @@ impl Version {
         let text = std::str::from_utf8(kept).unwrap_or_default().trim();
         let decoded = hex::decode(text).or_else(|| BASE64_STANDARD.decode(text).ok().map(Zeroizing::new));
         let of_text = decoded.as_ref().and_then(|decoded| decoded.as_array::<32>());
-        let key = of_text.or_else(|| kept.as_array::<32>())?;
+        let key = of_text.or(kept.as_array::<32>())?;
         Some(Self { id, key: RecordKey::new(key) })
     }
 }

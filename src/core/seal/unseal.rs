@@ -40,6 +40,7 @@ enum Patience {
 }
 
 /// How far a server is from answering, as it is told to anyone.
+#[allow(clippy::struct_excessive_bools, reason = "each is a member of the answer")]
 pub struct SealStatus {
     pub kind: String,
     pub initialised: bool,
@@ -244,10 +245,10 @@ impl Core {
     ) -> Result<(), Error> {
         let root = match from {
             None => record.root_key(key)?,
-            Some(seal) => record.held(seal).and_then(|held| match held.recovery.is(key) {
-                true => Ok(held.root),
-                false => Err(wrong_key()),
-            })?,
+            Some(seal) => {
+                let held = record.held(seal)?;
+                if held.recovery.is(key) { held.root } else { return Err(wrong_key()) }
+            }
         };
         let barrier = self.sealed.unseal(&root)?;
         let (new, recovery) = match to {

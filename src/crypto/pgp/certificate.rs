@@ -36,12 +36,11 @@ struct Bound<'a> {
 
 pub(super) fn parse(certificate: &[u8], now_s: u64) -> Result<PgpKey, Error> {
     let binary;
-    let bytes = match certificate.trim_ascii_start().starts_with(b"-----") {
-        true => {
-            binary = unarmored(certificate)?;
-            binary.as_slice()
-        }
-        false => certificate,
+    let bytes = if certificate.trim_ascii_start().starts_with(b"-----") {
+        binary = unarmored(certificate)?;
+        binary.as_slice()
+    } else {
+        certificate
     };
     let mut packets = Reader(bytes);
     let first = packets.packet()?.ok_or(Error::Malformed)?;

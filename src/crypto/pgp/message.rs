@@ -148,7 +148,7 @@ impl Wrap {
     }
 
     /// RFC 3394, with the beginning of what was derived as its key: AWS-LC wraps with two of the three lengths only.
-    fn wrap(self, derived: &[u8], secret: &[u8]) -> Result<Vec<u8>, Error> {
+    pub(super) fn wrap(self, derived: &[u8], secret: &[u8]) -> Result<Vec<u8>, Error> {
         let (cipher, key_len) = match self {
             Self::Aes128 => (&AES_128, 16),
             Self::Aes192 => (&AES_192, 24),

@@ -11,7 +11,7 @@ use crate::crypto::ecdsa::{self, Curve};
 use crate::crypto::hash::Hash;
 use crate::crypto::rsa;
 
-/// A certificate that GnuPG made, and the secret of the key that is to be encrypted for.
+/// A certificate that `GnuPG` made, and the secret of the key that is to be encrypted for.
 #[derive(Deserialize)]
 struct Case {
     name: String,
@@ -23,7 +23,8 @@ struct Case {
 #[derive(Deserialize)]
 #[serde(rename_all = "lowercase")]
 enum Secret {
-    Rsa { n: String, e: String, d: String, p: String, q: String },
+    /// Modulus, both exponents, both primes.
+    Rsa([String; 5]),
     X25519(String),
     NistP256(String),
     NistP384(String),
@@ -93,10 +94,12 @@ fn session_key(packet: &[u8], secret: &Secret, key: &PgpKey) -> Vec<u8> {
     assert_eq!(reader.take(8).unwrap(), &key.recipient.fingerprint[12..]);
     let algorithm = reader.byte().unwrap();
     let decoded = match secret {
-        Secret::Rsa { n, e, d, p, q } => {
+        Secret::Rsa(numbers) => {
             assert_eq!(algorithm, 1);
-            let [n, e, d, p, q] = [n, e, d, p, q].map(|text| hex(text));
-            let der = RsaPrivate { n: &n, e: &e, d: &d, p: &p, q: &q, crt: None }.to_der().unwrap();
+            let parts = numbers.each_ref().map(|text| hex(text));
+            let der = RsaPrivate { n: &parts[0], e: &parts[1], d: &parts[2], p: &parts[3], q: &parts[4], crt: None }
+                .to_der()
+                .unwrap();
             let private = rsa::PrivateKey::from_pkcs1(&der).unwrap();
             let number = reader.mpi().unwrap();
             let ciphertext = [vec![0; private.modulus_len() - number.len()], number.to_vec()].concat();
@@ -110,7 +113,7 @@ fn session_key(packet: &[u8], secret: &Secret, key: &PgpKey) -> Vec<u8> {
             unwrapped(&mut reader, &shared.unwrap(), key)
         }
         Secret::NistP256(scalar) => on_curve(&mut reader, Curve::P256, scalar, key),
-        Secret::NistP384(scalar) => return assert_wraps_for_p384(&mut reader, scalar),
+        Secret::NistP384(scalar) => return check_exchange_on_p384(&mut reader, scalar),
         Secret::NistP521(scalar) => on_curve(&mut reader, Curve::P521, scalar, key),
     };
     assert_eq!((decoded.len() >= 35, decoded[0]), (true, 9));
@@ -120,14 +123,30 @@ fn session_key(packet: &[u8], secret: &Secret, key: &PgpKey) -> Vec<u8> {
     session
 }
 
-/// GnuPG wraps with AES-192 for this curve, which AWS-LC does not unwrap: the session key is known here, and that it is what
-/// was wrapped was seen with GnuPG itself.
-fn assert_wraps_for_p384(reader: &mut Reader<'_>, scalar: &str) -> Vec<u8> {
+/// `GnuPG` wraps with AES-192 for this curve, with which AWS-LC does not unwrap: a test of its own has that.
+fn check_exchange_on_p384(reader: &mut Reader<'_>, scalar: &str) -> Vec<u8> {
     let private = ecdsa::PrivateKey::from_scalar(Curve::P384, &hex(scalar)).unwrap();
     let peer = ecdsa::PublicKey::from_point(Curve::P384, reader.mpi().unwrap()).unwrap();
     assert_eq!(private.agree(&peer).unwrap().len(), 48);
     assert_eq!(reader.number(1).unwrap(), 48);
     vec![0x5a; 32]
+}
+
+/// RFC 3394, sections 4.1, 4.4 and 4.6.
+#[test]
+fn keys_are_wrapped_as_the_standard_says() {
+    let bytes: Vec<u8> = (0..32).collect();
+    let data = hex("00112233445566778899aabbccddeeff000102030405060708090a0b0c0d0e0f");
+    let check = |wrap: message::Wrap, data_len: usize, expected: &str| {
+        assert_eq!(crate::crypto::hex::encode(&wrap.wrap(&bytes, &data[..data_len]).unwrap()), expected);
+    };
+    check(message::Wrap::Aes128, 16, "1fa68b0a8112b447aef34bd8fb5a7b829d3e862371d2cfe5");
+    check(message::Wrap::Aes192, 24, "031d33264e15d33268f24ec260743edce1c6c7ddee725a936ba814915c6762d2");
+    check(
+        message::Wrap::Aes256,
+        32,
+        "28c9f404c4b810f4cbccb35cfb87f8263f5786e2d80ed326cbc7f0e71a99f43bfb988b9b7a02dd21",
+    );
 }
 
 fn on_curve(reader: &mut Reader<'_>, curve: Curve, scalar: &str, key: &PgpKey) -> Vec<u8> {

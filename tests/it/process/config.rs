@@ -33,6 +33,50 @@ fn a_server_begins_uninitialised_and_ends_when_it_is_asked_to() {
 }
 
 #[test]
+fn a_configured_server_is_initialised_unsealed_and_used() {
+    let scratch = Scratch::new();
+    let config = "storage \"sled\" { path = \"DIR/data\" }\ncluster_name = \"here\"\nmax_lease_ttl = \"900h\"\n";
+    let mut server = Process::start(&scratch, &format!("{config}{PLAIN}"));
+    let init = json!({"secret_shares": 1, "secret_threshold": 1});
+    let made =
+        server.connect(0).send(&request("PUT", "sys/init").without_token().json(&init)).unwrap().expect(200).json();
+    let (key, token) = (made["keys"][0].clone(), made["root_token"].as_str().unwrap().to_owned());
+    let unseal = request("PUT", "sys/unseal").without_token().json(&json!({"key": key}));
+    let status = server.connect(0).send(&unseal).unwrap().expect(200).json();
+    assert_eq!((&status["sealed"], &status["cluster_name"]), (&json!(false), &json!("here")));
+    let mount = request("POST", "sys/mounts/kv").token(&token).json(&json!({"type": "kv"}));
+    server.connect(0).send(&mount).unwrap().expect(204);
+    let write = request("POST", "kv/a").token(&token).json(&json!({"b": "c"}));
+    server.connect(0).send(&write).unwrap().expect(204);
+    assert_eq!(server.end().code(), Some(0));
+    let server = Process::start(&scratch, &format!("{config}{PLAIN}"));
+    server.connect(0).send(&request("GET", "kv/a").token(&token)).unwrap().refused(503, "Vault is sealed");
+    server.connect(0).send(&unseal).unwrap().expect(200);
+    let read = server.connect(0).send(&request("GET", "kv/a").token(&token)).unwrap().data();
+    assert_eq!(read, json!({"b": "c"}));
+    let tune = server.connect(0).send(&request("GET", "sys/mounts/kv/tune").token(&token)).unwrap().data();
+    assert_eq!(tune["max_lease_ttl"], 3_240_000);
+}
+
+#[test]
+fn a_seal_of_the_configuration_unseals_the_server() {
+    let scratch = Scratch::new();
+    scratch.write("seal.key", "AAECAwQFBgcICQoLDA0ODxAREhMUFRYXGBkaGxwdHh8=");
+    let config = "storage \"redb\" { path = \"DIR/data\" }\n\
+        seal \"static\" { current_key_id = \"1\" current_key = \"file://DIR/seal.key\" }\n";
+    let mut server = Process::start(&scratch, &format!("{config}{PLAIN}"));
+    let init = request("PUT", "sys/init").without_token().json(&json!({"recovery_shares": 1, "recovery_threshold": 1}));
+    let made = server.connect(0).send(&init).unwrap().expect(200).json();
+    let mounts = request("GET", "sys/mounts").token(made["root_token"].as_str().unwrap());
+    assert_eq!(server.end().code(), Some(0));
+    let server = Process::start(&scratch, &format!("{config}{PLAIN}"));
+    while server.connect(0).send(&mounts).unwrap().status == 503 {
+        std::thread::yield_now();
+    }
+    server.connect(0).send(&mounts).unwrap().expect(200);
+}
+
+#[test]
 fn the_whole_comes_from_files_a_directory_and_the_environment() {
     let scratch = Scratch::new();
     fs::create_dir(scratch.path("conf")).unwrap();
@@ -81,7 +125,7 @@ fn a_wrong_configuration_is_told_in_one_line_and_ends_in_1() {
         let expected = expected.replace("FILE", &file.display().to_string());
         assert_eq!((code, said.as_str()), (Some(1), format!("coffer: {expected}\n").as_str()));
     };
-    check("storage \"sled\" {", &[], "FILE:1:16: expected: IDENT | STRING | ASSIGN | LBRACE got: EOF");
+    check("storage \"sled\" {", &[], "FILE:1:17: expected: IDENT | STRING | ASSIGN | LBRACE got: EOF");
     check(
         "storage \"consul\" {}",
         &[],

@@ -20,21 +20,21 @@ use crate::every_route::{furnished, rows, sample};
 use crate::server::{ROOT, TestServer, limits};
 
 /// The folder of one device's file, removed with the value.
-struct Folder(PathBuf);
+pub(crate) struct Folder(PathBuf);
 
 impl Folder {
-    fn new(name: &str) -> Self {
+    pub(crate) fn new(name: &str) -> Self {
         let folder = std::env::temp_dir().join(format!("coffer-audit-{}-{name}", std::process::id()));
         let _ = fs::remove_dir_all(&folder);
         fs::create_dir(&folder).unwrap();
         Self(folder)
     }
 
-    fn file(&self) -> PathBuf {
+    pub(crate) fn file(&self) -> PathBuf {
         self.0.join("trail")
     }
 
-    fn text(&self) -> String {
+    pub(crate) fn text(&self) -> String {
         fs::read_to_string(self.file()).unwrap()
     }
 
@@ -52,7 +52,7 @@ impl Folder {
     }
 
     /// Enables a device that writes here.
-    fn enable(&self, server: &TestServer, device: &str, options: &Value) {
+    pub(crate) fn enable(&self, server: &TestServer, device: &str, options: &Value) {
         let mut options = options.clone();
         options["file_path"] = self.file().to_str().unwrap().into();
         server.post(&format!("sys/audit/{device}"), &json!({"type": "file", "options": options})).expect(204);
@@ -76,7 +76,7 @@ fn every_row_has_an_entry_before_and_after() {
     let (server, folder) = (furnished(), Folder::new("every-row"));
     folder.enable(&server, "trail", &json!({}));
     let is_audited = |row: &Row| !row.while_sealed || row.op != Op::Read;
-    for (mount, row) in rows().iter().filter(|(_, row)| is_audited(row)) {
+    let check = |mount: &str, row: &Row| {
         let before = folder.text().lines().count();
         server.send(&sample(mount, row).without_token());
         server.send(&sample(mount, row));
@@ -86,13 +86,23 @@ fn every_row_has_an_entry_before_and_after() {
         for pair in entries.chunks(2) {
             assert_eq!(pair[0]["request"]["id"], pair[1]["request"]["id"]);
         }
+    };
+    // After the seal there is no trail.
+    let (last, first): (Vec<_>, Vec<_>) =
+        rows().iter().filter(|(_, row)| is_audited(row)).partition(|(_, row)| row.path == "seal");
+    for (mount, row) in first {
+        check(mount, row);
     }
     let before = folder.text();
     server.get("sys/health").expect(200);
     server.get("sys/seal-status").expect(200);
     assert_eq!(folder.text(), before, "what is answered while sealed, too, is nobody's secret");
+    for (mount, row) in last {
+        check(mount, row);
+    }
 }
 
+/// Regressions R46 and R48: tokens, accessors and raw bodies stood in the clear.
 #[test]
 fn nothing_secret_is_shown() {
     let (server, folder) = with_device("secret", &json!({}));
@@ -143,6 +153,7 @@ fn nothing_secret_is_shown() {
     assert_eq!(denied["auth"]["policies"], json!(["default"]));
 }
 
+/// Regression R47: what one device was to show raw, the others showed raw, too.
 #[test]
 fn what_one_device_shows_the_other_does_not() {
     let (server, hidden) = with_device("hidden", &json!({"elide_list_responses": true}));
@@ -175,6 +186,7 @@ fn a_mount_says_which_of_its_values_are_shown() {
     assert!(entries[3]["response"]["data"]["shown"].as_str().unwrap().starts_with("hmac-sha256:"));
 }
 
+/// Regression R50: headers that let somebody in were shown.
 #[test]
 fn headers_are_told_that_were_asked_for() {
     let (server, folder) = with_device("headers", &json!({}));
@@ -352,4 +364,21 @@ fn the_same_place_is_not_written_twice() {
     server.delete("sys/audit/nosuch").expect(204);
     let text = "unknown audit backend \"nosuch/\"";
     server.post("sys/audit-hash/nosuch", &json!({"input": "x"})).refused(400, text);
+}
+
+#[test]
+fn a_request_that_a_quota_refuses_has_an_entry_where_that_is_wanted() {
+    let (server, folder) = with_device("quota", &json!({}));
+    server.post("sys/quotas/rate-limit/q", &json!({"rate": 1, "path": "kv"})).expect(204);
+    server.get("kv/a").expect(404);
+    server.get("kv/a").expect(429);
+    assert_eq!(folder.of("kv/a").len(), 2, "nobody has asked for entries of refusals");
+    server.post("sys/quotas/config", &json!({"enable_rate_limit_audit_logging": true})).expect(204);
+    let secret = request("POST", "kv/a").token("CANARY").json(&json!({"a": "CANARY"}));
+    server.send(&secret).expect(429);
+    let entry = &folder.of("kv/a")[2];
+    assert_eq!((&entry["type"], &entry["request"]["operation"]), (&json!("request"), &json!("update")));
+    assert_eq!(entry["error"], "request path \"kv/a\": rate limit quota exceeded");
+    assert_eq!((&entry["request"]["mount_type"], &entry["request"]["data"]), (&json!("kv"), &Value::Null));
+    assert!(!folder.text().contains("CANARY"));
 }

@@ -1,6 +1,7 @@
 //! `sys/`: what the recorded conformance cases do not show.
 
 mod audit;
+mod audit_chain;
 mod auth;
 mod auto_seal;
 mod cors;
