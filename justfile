@@ -16,7 +16,7 @@ test:
 golden:
     UPDATE_GOLDEN=1 cargo test
 
-# The recorded scenarios and the real clients, against the release binary.
+# The recorded scenarios and the real clients, against the release binary; UPDATE_GOLDEN=1 writes what they did into the README.
 compat *SUITES="":
     ./test build
     cargo run --quiet --release --package coffer-compat-tests -- {{SUITES}}

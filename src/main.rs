@@ -12,7 +12,9 @@ fn main() -> ExitCode {
     match coffer::cli::run(std::env::args_os()) {
         Ok(()) => ExitCode::SUCCESS,
         Err(failure) => {
-            eprintln!("coffer: {}", failure.message);
+            if !failure.message.is_empty() {
+                eprintln!("coffer: {}", failure.message);
+            }
             ExitCode::from(failure.code)
         }
     }

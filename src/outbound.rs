@@ -199,13 +199,18 @@ impl Target {
 }
 
 fn connector(ca_pem: &str) -> Result<TlsConnector, Error> {
-    let roots = if ca_pem.is_empty() { SYSTEM_ROOTS.clone() } else { Arc::new(roots(ca_pem)?) };
+    let roots = trusted(ca_pem)?;
     let config = ClientConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
         .with_safe_default_protocol_versions()
         .map_err(|_| Error::Certificates)?
         .with_root_certificates(roots)
         .with_no_client_auth();
     Ok(TlsConnector::from(Arc::new(config)))
+}
+
+/// The authorities of a text, or else those of the operating system.
+pub fn trusted(ca_pem: &str) -> Result<Arc<RootCertStore>, Error> {
+    if ca_pem.is_empty() { Ok(SYSTEM_ROOTS.clone()) } else { Ok(Arc::new(roots(ca_pem)?)) }
 }
 
 /// Every certificate of a text. One that cannot be read is an error: somebody relies on it.

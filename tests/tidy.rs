@@ -155,7 +155,7 @@ const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("config",    &["api", "core", "hcl"]),
     ("telemetry", &["clock"]),
     ("server",    &["http", "config", "telemetry", "api", "core", "barrier", "storage", "crypto", "clock", "entropy"]),
-    ("cli",       &["server", "http", "config", "telemetry", "api", "core", "barrier", "storage", "crypto", "clock", "entropy"]),
+    ("cli",       &["server", "http", "config", "telemetry", "outbound", "hcl", "api", "core", "barrier", "storage", "crypto", "clock", "entropy"]),
     ("main",      &["cli", "server", "http", "config", "telemetry", "core", "barrier", "storage", "clock", "entropy"]),
     ("lib",       &[]),
 ];

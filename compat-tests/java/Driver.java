@@ -1,3 +1,4 @@
+import com.bettercloud.vault.SslConfig;
 import com.bettercloud.vault.Vault;
 import com.bettercloud.vault.VaultConfig;
 import com.bettercloud.vault.VaultException;
@@ -5,6 +6,7 @@ import com.bettercloud.vault.api.Auth.TokenRequest;
 import com.bettercloud.vault.api.mounts.MountPayload;
 import com.bettercloud.vault.api.mounts.MountType;
 import com.bettercloud.vault.api.mounts.TimeToLive;
+import java.io.File;
 import java.net.URI;
 import java.net.http.HttpClient;
 import java.net.http.HttpRequest;
@@ -30,6 +32,7 @@ final class Driver {
         policies();
         system();
         errors();
+        servers();
         Checks.end();
     }
 
@@ -220,6 +223,28 @@ final class Driver {
                 root.logical().read("cubbyhole/none").getRestResponse().getStatus(), 404));
         Checks.check("errors", "400", () -> raises(400, "path is already in use", () ->
                 root.mounts().enable("secret", MountType.KEY_VALUE, new MountPayload())));
+    }
+
+    /** A client of another server, which trusts the authorities in a file. */
+    private static Vault elsewhere(String address, String authorities) throws VaultException {
+        SslConfig trust = new SslConfig();
+        if (authorities != null) {
+            trust.pemFile(new File(authorities));
+        }
+        return new Vault(new VaultConfig().address(System.getenv(address)).token(System.getenv("VAULT_TOKEN"))
+                .sslConfig(trust.build()).build(), 1);
+    }
+
+    private static void servers() {
+        Checks.check("tls", "with the authority it is trusted", () -> Checks.equal(
+                elsewhere("COMPAT_TLS_ADDR", System.getenv("COMPAT_TLS_CACERT")).auth().lookupSelf().getTTL(), 0L));
+        Checks.check("tls", "without it, it is not", () -> Checks.raises(
+                error -> error instanceof VaultException && error.getMessage().contains("certification path"),
+                () -> elsewhere("COMPAT_TLS_ADDR", null).auth().lookupSelf()));
+        Checks.check("sealed", "503 is told", () -> {
+            raises(503, "Vault is sealed", () -> elsewhere("COMPAT_SEALED_ADDR", null).auth().lookupSelf());
+            Checks.equal(elsewhere("COMPAT_SEALED_ADDR", null).seal().sealStatus().getSealed(), true);
+        });
     }
 
     private Driver() {}

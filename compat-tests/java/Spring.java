@@ -1,7 +1,12 @@
 import static java.util.Map.entry;
 
+import java.io.File;
+import java.io.FileInputStream;
+import java.io.FileOutputStream;
 import java.net.URI;
 import java.security.KeyFactory;
+import java.security.KeyStore;
+import java.security.cert.CertificateFactory;
 import java.security.spec.MGF1ParameterSpec;
 import java.security.spec.X509EncodedKeySpec;
 import java.time.Duration;
@@ -14,6 +19,7 @@ import javax.crypto.KeyGenerator;
 import javax.crypto.SecretKey;
 import javax.crypto.spec.OAEPParameterSpec;
 import javax.crypto.spec.PSource;
+import org.springframework.core.io.FileSystemResource;
 import org.springframework.scheduling.concurrent.SimpleAsyncTaskScheduler;
 import org.springframework.vault.VaultException;
 import org.springframework.vault.authentication.AppRoleAuthentication;
@@ -23,6 +29,7 @@ import org.springframework.vault.authentication.AppRoleAuthenticationOptions.Sec
 import org.springframework.vault.authentication.ClientAuthentication;
 import org.springframework.vault.authentication.LifecycleAwareSessionManager;
 import org.springframework.vault.authentication.LifecycleAwareSessionManagerSupport.FixedTimeoutRefreshTrigger;
+import org.springframework.vault.authentication.SimpleSessionManager;
 import org.springframework.vault.authentication.TokenAuthentication;
 import org.springframework.vault.authentication.UsernamePasswordAuthentication;
 import org.springframework.vault.authentication.UsernamePasswordAuthenticationOptions;
@@ -50,6 +57,7 @@ import org.springframework.vault.support.VaultTransitKeyConfiguration;
 import org.springframework.vault.support.VaultTransitKeyCreationRequest;
 import org.springframework.vault.support.Versioned;
 import org.springframework.vault.support.Versioned.Version;
+import org.springframework.web.client.ResourceAccessException;
 import org.springframework.web.client.RestTemplate;
 
 /** What Spring programs do, through the templates that Spring gives them. */
@@ -67,6 +75,7 @@ final class Spring {
         policies();
         system();
         errors();
+        servers();
         Checks.end();
     }
 
@@ -370,6 +379,48 @@ final class Spring {
             return null;
         }));
     }
+
+    /** A client of another server, which trusts the authorities in a file. */
+    private static VaultTemplate elsewhere(String address, String authorities) throws Exception {
+        VaultEndpoint endpoint = VaultEndpoint.from(URI.create(System.getenv(address)));
+        SslConfiguration trust = SslConfiguration.unconfigured();
+        if (authorities != null) {
+            trust = SslConfiguration.forTrustStore(new FileSystemResource(trustStore(authorities)), PASSWORD);
+        }
+        return new VaultTemplate(endpoint, ClientHttpRequestFactoryFactory.create(new ClientOptions(), trust),
+                new SimpleSessionManager(new TokenAuthentication(System.getenv("VAULT_TOKEN"))));
+    }
+
+    /** Certificates in PEM in a store as Java has them. */
+    private static String trustStore(String authorities) throws Exception {
+        KeyStore store = KeyStore.getInstance("PKCS12");
+        store.load(null, null);
+        try (var pem = new FileInputStream(authorities)) {
+            store.setCertificateEntry("ca", CertificateFactory.getInstance("X.509").generateCertificate(pem));
+        }
+        File file = File.createTempFile("trust", ".p12");
+        file.deleteOnExit();
+        try (var out = new FileOutputStream(file)) {
+            store.store(out, PASSWORD);
+        }
+        return file.getPath();
+    }
+
+    private static void servers() {
+        Checks.check("tls", "with the authority it is trusted", () -> Checks.equal(
+                elsewhere("COMPAT_TLS_ADDR", System.getenv("COMPAT_TLS_CACERT")).read("auth/token/lookup-self")
+                        .getRequiredData().get("type"), "service"));
+        Checks.check("tls", "without it, it is not", () -> Checks.raises(
+                error -> error instanceof ResourceAccessException && error.getMessage().contains("certification path"),
+                () -> elsewhere("COMPAT_TLS_ADDR", null).read("auth/token/lookup-self")));
+        Checks.check("sealed", "503 is told", () -> {
+            raises("Status 503", () -> elsewhere("COMPAT_SEALED_ADDR", null).read("secret/data/a"));
+            Checks.equal(elsewhere("COMPAT_SEALED_ADDR", null).opsForSys().health().isSealed(), true);
+            Checks.equal(elsewhere("COMPAT_SEALED_ADDR", null).opsForSys().getUnsealStatus().isSealed(), true);
+        });
+    }
+
+    private static final char[] PASSWORD = "changeit".toCharArray();
 
     private Spring() {}
 }

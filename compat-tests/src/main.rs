@@ -1,7 +1,8 @@
 //! Runs the suites beside it against the release binary, a fresh server for each; knows no client and no scenario.
 //!
 //! A suite is a folder with an executable `run`. It gets `VAULT_ADDR`, `VAULT_TOKEN`, `COFFER`, the binary, and
-//! `COMPAT_WORK`, a folder under `target` for what it builds, and says what it did as `report.rs` reads it. `conformance`
+//! `COMPAT_WORK`, a folder under `target` for what it builds, and says what it did as `report.rs` reads it. Two more servers
+//! are at `COMPAT_TLS_ADDR`, whose authority is in the file `COMPAT_TLS_CACERT`, and at `COMPAT_SEALED_ADDR`. `conformance`
 //! alone is run by other rules: its `expected.txt` says what must pass.
 #![allow(clippy::print_stdout, reason = "what it prints is its product")]
 
@@ -13,11 +14,13 @@ use std::process::{Command, ExitCode, Stdio};
 use std::time::{Duration, Instant};
 
 use count::Count;
+use coverage::Coverage;
 use report::Report;
-use server::Server;
+use server::{Others, Server};
 
 mod conformance;
 mod count;
+mod coverage;
 mod readme;
 mod report;
 mod server;
@@ -29,6 +32,12 @@ struct Run {
     suite: String,
     report: Report,
     took: Duration,
+}
+
+/// What all suites share.
+struct Common {
+    others: Others,
+    coverage: Coverage,
 }
 
 fn main() -> Result<ExitCode, Box<dyn Error>> {
@@ -43,18 +52,19 @@ fn main() -> Result<ExitCode, Box<dyn Error>> {
         asked.is_empty() || client || asked.contains(suite)
     };
     let mut runs = Vec::new();
+    let mut common = Common { others: Others::start(&work("others")?)?, coverage: Coverage::default() };
     for suite in known.into_iter().filter(wanted) {
         println!("\n-- {suite}");
-        runs.push(run(suite));
+        runs.push(run(suite, &mut common));
     }
     let all_clients = asked.is_empty() || asked.iter().any(|name| name == "clients");
-    let total = summarize(runs, all_clients)?;
+    let total = summarize(runs, all_clients.then_some(&common.coverage))?;
     println!("\n{total}");
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what each suite and each client did, and holds the README to it.
-fn summarize(runs: Vec<Run>, all_clients: bool) -> Result<Count, Box<dyn Error>> {
+/// Prints what each suite and each client did. If it was all of them, it holds the README and the list of rows to it.
+fn summarize(runs: Vec<Run>, all_clients: Option<&Coverage>) -> Result<Count, Box<dyn Error>> {
     println!("\n{:<14}{:>8}{:>8}{:>8}{:>9}", "suite", "passed", "failed", "skipped", "seconds");
     for Run { suite, report: Report { count, .. }, took } in &runs {
         let Count { passed, failed, skipped } = count;
@@ -65,9 +75,11 @@ fn summarize(runs: Vec<Run>, all_clients: bool) -> Result<Count, Box<dyn Error>>
     if !clients.is_empty() {
         let table = report::table(&clients);
         println!("\n{table}");
-        // Of suites that lacked a tool, or failed, there is nothing to hold it to.
-        if all_clients && total.failed == 0 && total.skipped == 0 {
+        // What suites that failed, or that lacked a tool, would have done is not known.
+        if let Some(coverage) = all_clients.filter(|_| total.failed == 0 && total.skipped == 0) {
             total += readme::check(&home().with_file_name("README.md"), "clients", &table)?;
+            let routes = home().with_file_name("tests").join("golden/routes.txt");
+            total += coverage.check(&routes, &home().join("coverage.txt"))?;
         }
     }
     Ok(total)
@@ -87,22 +99,24 @@ fn suites() -> Result<Vec<String>, Box<dyn Error>> {
 }
 
 #[allow(clippy::disallowed_methods, reason = "how long a suite takes is shown to people")]
-fn run(suite: String) -> Run {
+fn run(suite: String, common: &mut Common) -> Run {
     let start = Instant::now();
-    let report = try_run(&suite).unwrap_or_else(|error| {
+    let report = try_run(&suite, common).unwrap_or_else(|error| {
         println!("FAIL {suite}: {error}");
         Report { count: Count { failed: 1, ..Count::default() }, ..Report::default() }
     });
     Run { suite, report, took: start.elapsed() }
 }
 
-fn try_run(suite: &str) -> Result<Report, Box<dyn Error>> {
+fn try_run(suite: &str, common: &mut Common) -> Result<Report, Box<dyn Error>> {
     let work = work(suite)?;
     let mut server = Server::start(&work.join("server.log"))?;
     let mut report = if suite == "conformance" {
         Report { count: conformance::run(&home().join(suite), &server, &work)?, ..Report::default() }
     } else {
-        run_script(&home().join(suite), &server, &work)?
+        let report = run_script(&home().join(suite), &server, &common.others, &work)?;
+        common.coverage.take(&server)?;
+        report
     };
     if let Some(complaint) = server.complaint()? {
         println!("FAIL {suite}: {complaint}");
@@ -112,9 +126,9 @@ fn try_run(suite: &str) -> Result<Report, Box<dyn Error>> {
 }
 
 /// Runs a suite's `run`, showing what it says.
-fn run_script(folder: &Path, server: &Server, work: &Path) -> Result<Report, Box<dyn Error>> {
+fn run_script(folder: &Path, server: &Server, others: &Others, work: &Path) -> Result<Report, Box<dyn Error>> {
     let mut command = Command::new(folder.join("run"));
-    server.introduce(&mut command).env("COMPAT_WORK", work).env("COFFER", server::binary()?);
+    others.introduce(server.introduce(&mut command)).env("COMPAT_WORK", work).env("COFFER", server::binary()?);
     let mut child = command.stdout(Stdio::piped()).spawn()?;
     let mut report = Report::default();
     for line in BufReader::new(child.stdout.take().ok_or("no output")?).lines() {

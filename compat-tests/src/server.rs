@@ -1,5 +1,7 @@
-//! A Coffer of one's own: `coffer server -dev` on a free port, in memory, killed at the end; knows only its health.
+//! Coffers of one's own, on free ports, in memory, killed at the end: one for each suite, and for all of them one over
+//! TLS and one that is sealed. Knows only how they start.
 
+use std::ffi::OsStr;
 use std::fs::{self, File};
 use std::io::{self, Read, Write};
 use std::net::{TcpListener, TcpStream};
@@ -17,17 +19,18 @@ pub(crate) struct Server {
 }
 
 impl Server {
-    /// Starts the binary beside this one and waits until it says that it is healthy.
+    /// Starts the binary beside this one in dev mode, and waits until it answers.
     pub(crate) fn start(log: &Path) -> io::Result<Self> {
-        let address = TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string();
+        let address = free_address()?;
+        Self::run(log, address.clone(), dev(&address), |server| server.get("sys/health").is_ok())
+    }
+
+    fn run<A: AsRef<OsStr>>(log: &Path, address: String, args: Vec<A>, is_up: fn(&Self) -> bool) -> io::Result<Self> {
         let output = File::create(log)?;
-        let mut command = Command::new(binary()?);
-        command.args(["server", "-dev", "-dev-no-store-token"]);
-        command.arg(format!("-dev-root-token-id={TOKEN}")).arg(format!("-dev-listen-address={address}"));
-        let process = command.stdout(output.try_clone()?).stderr(output).spawn()?;
+        let process = Command::new(binary()?).args(args).stdout(output.try_clone()?).stderr(output).spawn()?;
         let mut server = Self { process, address, log: log.to_owned() };
         for _ in 0..START_TRIES_MAX {
-            if server.is_healthy() {
+            if is_up(&server) {
                 return Ok(server);
             }
             if server.process.try_wait()?.is_some() {
@@ -57,15 +60,62 @@ impl Server {
         Ok(panicked.then(|| format!("the server panicked; see {}", self.log.display())))
     }
 
-    fn is_healthy(&self) -> bool {
-        let health = || {
-            let mut stream = TcpStream::connect(&self.address)?;
-            write!(stream, "GET /v1/sys/health HTTP/1.1\r\nHost: {}\r\nConnection: close\r\n\r\n", self.address)?;
-            let mut answer = String::new();
-            stream.read_to_string(&mut answer).map(|_| answer)
-        };
-        health().is_ok_and(|answer: String| answer.starts_with("HTTP/1.1 200 "))
+    /// What the server answers as it comes over the wire, head and all.
+    pub(crate) fn get(&self, path: &str) -> io::Result<String> {
+        let mut stream = TcpStream::connect(&self.address)?;
+        let head = format!("Host: {}\r\nX-Vault-Token: {TOKEN}\r\nConnection: close", self.address);
+        write!(stream, "GET /v1/{path} HTTP/1.1\r\n{head}\r\n\r\n")?;
+        let mut answer = String::new();
+        stream.read_to_string(&mut answer).map(|_| answer)
     }
+}
+
+/// Servers in other states.
+pub(crate) struct Others {
+    tls: Server,
+    authority: PathBuf,
+    sealed: Server,
+}
+
+impl Others {
+    pub(crate) fn start(work: &Path) -> io::Result<Self> {
+        let address = free_address()?;
+        let mut args = dev(&address);
+        args.extend(["-dev-tls".to_owned(), format!("-dev-tls-cert-dir={}", work.display())]);
+        let up = |server: &Server| TcpStream::connect(&server.address).is_ok();
+        let tls = Server::run(&work.join("tls.log"), address, args, up)?;
+        Ok(Self { tls, authority: work.join("vault-ca.pem"), sealed: sealed(work)? })
+    }
+
+    /// Tells a program where they are.
+    pub(crate) fn introduce<'a>(&self, command: &'a mut Command) -> &'a mut Command {
+        command.env("COMPAT_TLS_ADDR", format!("https://{}", self.tls.address));
+        command.env("COMPAT_TLS_CACERT", &self.authority).env("COMPAT_SEALED_ADDR", self.sealed.url())
+    }
+}
+
+/// As an operator starts it and initialises it, and before anybody has unsealed it.
+fn sealed(work: &Path) -> io::Result<Server> {
+    let (address, config) = (free_address()?, work.join("sealed.hcl"));
+    let listener = format!("listener \"tcp\" {{\n  address = \"{address}\"\n  tls_disable = true\n}}\n");
+    fs::write(&config, listener + "storage \"inmem\" {}\n")?;
+    let args = vec!["server".to_owned(), format!("-config={}", config.display())];
+    let up = |server: &Server| server.get("sys/health").is_ok();
+    let server = Server::run(&work.join("sealed.log"), address, args, up)?;
+    let init = ["operator", "init", "-key-shares=1", "-key-threshold=1"];
+    let done = server.introduce(Command::new(binary()?).args(init)).output()?;
+    if done.status.success() { Ok(server) } else { Err(io::Error::other(format!("it is not initialised: {done:?}"))) }
+}
+
+/// The arguments of a dev server.
+fn dev(address: &str) -> Vec<String> {
+    let token = format!("-dev-root-token-id={TOKEN}");
+    let address = format!("-dev-listen-address={address}");
+    vec!["server".to_owned(), "-dev".to_owned(), "-dev-no-store-token".to_owned(), token, address]
+}
+
+fn free_address() -> io::Result<String> {
+    Ok(TcpListener::bind("127.0.0.1:0")?.local_addr()?.to_string())
 }
 
 /// The Coffer beside this program.

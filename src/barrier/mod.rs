@@ -119,6 +119,11 @@ impl Sealed {
         self.open(|| Keyring::open_platform(root, self.store.clone(), self.limits))
     }
 
+    /// The store was made what it was before: whatever is still open counts no more, and must not be used.
+    pub fn disown(&self) {
+        *self.opened.lock().unwrap_or_else(PoisonError::into_inner) = Weak::new();
+    }
+
     /// Replaces the seal record by another for the same root key, if it still is what `old` says; durable on return.
     pub fn replace_seal_record(&self, old: &[u8], new: Vec<u8>) -> Result<(), Error> {
         let seq = self.store.commit(Batch::new().expect_value(SEAL_KEY, old).put(SEAL_KEY, new))?;

@@ -6,7 +6,7 @@ use std::io::{BufRead as _, BufReader};
 use serde::Deserialize;
 use serde_json::{Value, json};
 
-use super::client::{Client, mount_path};
+use super::client::{Server, mount_path};
 use super::output::{Failure, Output};
 use crate::api::base64;
 use crate::clock::Timestamp;
@@ -38,6 +38,8 @@ pub(super) struct Verify {
     device: Option<String>,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 /// What the server says of a device.
@@ -51,7 +53,7 @@ struct Told {
 impl Verify {
     fn run(&self) -> Result<(), Failure> {
         // Before the files are read: what is written meanwhile is behind what the server has told.
-        let told = self.device.as_deref().map(ask).transpose()?;
+        let told = self.device.as_deref().map(|device| ask(&self.server, device)).transpose()?;
         let key = told.as_ref().map(|(_, key)| HmacSha256::new(key));
         let mut verifier = Verifier::new(key);
         let mut last = (String::new(), 0);
@@ -79,8 +81,8 @@ impl Verify {
 }
 
 /// Where the chain of a device stands, and its key.
-fn ask(device: &str) -> Result<(Head, Vec<u8>), Failure> {
-    let told = Client::from_environment()?.read(&format!("sys/audit-chain/{}", mount_path(device)))?;
+fn ask(server: &Server, device: &str) -> Result<(Head, Vec<u8>), Failure> {
+    let told = server.client()?.read(&format!("sys/audit-chain/{}", mount_path(device)))?;
     let unreadable = || Failure::refused("the server has told of no chain");
     let told: Told = serde_json::from_value(told).map_err(|_| unreadable())?;
     let key = base64::decode(&told.key).map_err(|_| unreadable())?;

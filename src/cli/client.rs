@@ -1,56 +1,101 @@
-//! A client of a running server, for commands that need one: one request after the other, over plain HTTP.
+//! A client of a running server, for commands that need one: one request after the other, over HTTP or TLS.
 
 use std::path::PathBuf;
+use std::sync::Arc;
 
 use bytes::Bytes;
 use http_body_util::{BodyExt, Full, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, StatusCode};
+use hyper::{Method, Request, Response, StatusCode, body};
 use hyper_util::rt::TokioIo;
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
+use rustls::ClientConfig;
+use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
+use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
+use tokio_rustls::TlsConnector;
 
 use super::output::{Failure, print_aside};
 use super::variable;
 use crate::crypto::secret::Secret;
 
-/// The server that the environment names, and the token to show it.
+mod tls;
+
+/// Where the server is, and how it is reached: flags that Vault's command line has too.
+#[derive(clap::Args)]
+pub(super) struct Server {
+    /// Address of the server; `VAULT_ADDR` says it for all commands, else it is `http://127.0.0.1:8200`.
+    #[arg(long, value_name = "URL")]
+    address: Option<String>,
+    /// Namespace that is asked; `VAULT_NAMESPACE`.
+    #[arg(long, value_name = "NAMESPACE")]
+    namespace: Option<String>,
+    #[command(flatten)]
+    trust: tls::Trust,
+}
+
+/// A server, and the token to show it.
 pub(super) struct Client {
     /// Host and port.
     authority: String,
+    /// Over TLS: how, and the name that its certificate must have.
+    tls: Option<(Arc<ClientConfig>, ServerName<'static>)>,
+    namespace: Option<String>,
     token: Option<Secret<String>>,
     runtime: Runtime,
 }
 
-impl Client {
-    /// Of `COFFER_ADDR` or `VAULT_ADDR`, with the token of `COFFER_TOKEN` or `VAULT_TOKEN`, or else of `~/.vault-token`.
-    pub(super) fn from_environment() -> Result<Self, String> {
-        let address = variable("ADDR").unwrap_or_else(|| ADDRESS_DEFAULT.to_owned());
+impl Server {
+    /// A client with the token of `COFFER_TOKEN` or `VAULT_TOKEN`, or else of `~/.vault-token`.
+    pub(super) fn client(&self) -> Result<Client, String> {
+        let address = self.address.clone().or_else(|| variable("ADDR")).unwrap_or_else(|| ADDRESS_DEFAULT.to_owned());
+        let Address { tls, host, authority } = Address::parse(&address)?;
         let token = variable("TOKEN").or_else(stored_token).filter(|token| !token.is_empty());
+        let namespace = self.namespace.clone().or_else(|| variable("NAMESPACE")).filter(|name| !name.is_empty());
         let runtime = Builder::new_current_thread().enable_all().build();
-        Ok(Self {
-            authority: authority(&address)?,
+        Ok(Client {
+            tls: if tls { Some(self.tls(host)?) } else { None },
+            authority,
+            namespace,
             token: token.map(Secret::new),
             runtime: runtime.map_err(|error| format!("cannot start the runtime: {error}"))?,
         })
     }
 
+    fn tls(&self, host: String) -> Result<(Arc<ClientConfig>, ServerName<'static>), String> {
+        let name = self.trust.tls_server_name.clone().or_else(|| variable("TLS_SERVER_NAME")).unwrap_or(host);
+        let bad = |_| format!("{name:?} is no name of a server");
+        Ok((Arc::new(self.trust.config()?), ServerName::try_from(name.clone()).map_err(bad)?))
+    }
+}
+
+impl Client {
     /// The `data` of the answer to a read.
     pub(super) fn read(&self, path: &str) -> Result<Value, Failure> {
-        self.ask(Method::GET, path, None)
+        self.data(Method::GET, path, None)
     }
 
     /// Writes an object, and takes the `data` of the answer.
     pub(super) fn write(&self, path: &str, body: &Value) -> Result<Value, Failure> {
-        self.ask(Method::POST, path, Some(body))
+        self.data(Method::POST, path, Some(body))
     }
 
     /// Deletes, and takes the `data` of the answer.
     pub(super) fn delete(&self, path: &str) -> Result<Value, Failure> {
-        self.ask(Method::DELETE, path, None)
+        self.data(Method::DELETE, path, None)
+    }
+
+    /// The whole answer to a read, for paths that answer without an envelope.
+    pub(super) fn read_bare(&self, path: &str) -> Result<Value, Failure> {
+        self.bare(Method::GET, path, None)
+    }
+
+    /// The whole answer to a write, for paths that answer without an envelope.
+    pub(super) fn write_bare(&self, path: &str, body: &Value) -> Result<Value, Failure> {
+        self.bare(Method::PUT, path, Some(body))
     }
 
     /// The names that a list has; of nothing there are none.
@@ -64,34 +109,63 @@ impl Client {
         Ok(names.filter_map(Value::as_str).map(str::to_owned).collect())
     }
 
-    fn ask(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+    fn data(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
         let (status, answer) = self.runtime.block_on(self.send(method, path, body))?;
         data_of(status, path, &answer)
     }
 
+    fn bare(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Value, Failure> {
+        let (status, answer) = self.runtime.block_on(self.send(method, path, body))?;
+        if status.is_success() { Ok(answer) } else { Err(Failure::refused(refusal(status, path, &answer))) }
+    }
+
     async fn send(&self, method: Method, path: &str, body: Option<&Value>) -> Result<(StatusCode, Value), Failure> {
-        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
-        let authority = &self.authority;
-        let unreachable =
-            |error: &dyn std::fmt::Display| Failure::refused(format!("cannot reach http://{authority}: {error}"));
-        let stream = TcpStream::connect(authority).await.map_err(|error| unreachable(&error))?;
-        let (mut sender, connection) =
-            http1::handshake::<_, Full<Bytes>>(TokioIo::new(stream)).await.map_err(|error| unreachable(&error))?;
-        let connection = tokio::spawn(connection);
-        let mut request = Request::builder().method(method).uri(format!("/v1/{path}")).header(HOST, authority);
-        request = request.header(CONTENT_TYPE, "application/json");
-        if let Some(token) = &self.token {
-            request = request.header("X-Vault-Token", token.expose());
-        }
-        let request = request.body(Full::from(body)).map_err(|error| format!("cannot ask for {path:?}: {error}"))?;
-        let response = sender.send_request(request).await.map_err(|error| unreachable(&error))?;
+        let request = self.request(method, path, body)?;
+        let unreachable = |error: &dyn std::fmt::Display| self.unreachable(error);
+        let stream = TcpStream::connect(&self.authority).await.map_err(|error| unreachable(&error))?;
+        let response = match &self.tls {
+            None => exchange(stream, request).await,
+            Some((config, name)) => {
+                let connected = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
+                exchange(connected.map_err(|error| unreachable(&error))?, request).await
+            }
+        };
+        let response = response.map_err(|error| unreachable(&error))?;
         let status = response.status();
         let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
         let body = body.map_err(|error| unreachable(&error))?.to_bytes();
-        connection.abort();
         let answer = if body.is_empty() { json!({}) } else { serde_json::from_slice(&body).unwrap_or_default() };
         Ok((status, answer))
     }
+
+    fn request(&self, method: Method, path: &str, body: Option<&Value>) -> Result<Request<Full<Bytes>>, String> {
+        let body = body.map_or_else(Vec::new, |body| body.to_string().into_bytes());
+        let mut request = Request::builder().method(method).uri(format!("/v1/{path}"));
+        request = request.header(HOST, &self.authority).header(CONTENT_TYPE, "application/json");
+        request = request.header("X-Vault-Request", "true");
+        if let Some(token) = &self.token {
+            request = request.header("X-Vault-Token", token.expose());
+        }
+        if let Some(namespace) = &self.namespace {
+            request = request.header("X-Vault-Namespace", namespace);
+        }
+        request.body(Full::from(body)).map_err(|error| format!("cannot ask for {path:?}: {error}"))
+    }
+
+    fn unreachable(&self, error: &dyn std::fmt::Display) -> Failure {
+        let scheme = if self.tls.is_some() { "https" } else { "http" };
+        Failure::refused(format!("cannot reach {scheme}://{}: {error}", self.authority))
+    }
+}
+
+/// Sends one request over a connection that ends with the answer.
+async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> hyper::Result<Response<body::Incoming>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    tokio::spawn(connection);
+    sender.send_request(request).await
 }
 
 /// What an answer brings, and its warnings on the way.
@@ -112,15 +186,29 @@ pub(super) fn mount_path(path: &str) -> String {
     path.trim_matches('/').split('/').map(segment).collect::<Vec<_>>().join("/")
 }
 
-/// Host and port of an address.
-fn authority(address: &str) -> Result<String, String> {
-    let rest = address.strip_prefix("http://").ok_or_else(|| {
-        format!("the address {address:?} does not begin with http://; this command does not speak HTTPS yet")
-    })?;
-    let authority = rest.split('/').next().unwrap_or(rest);
-    match authority.rsplit_once(':') {
-        Some((_, port)) if port.parse::<u16>().is_ok() => Ok(authority.to_owned()),
-        _ => Ok(format!("{authority}:80")),
+/// What an address says.
+#[derive(Debug, PartialEq)]
+struct Address {
+    tls: bool,
+    /// Without the brackets of an IPv6 address.
+    host: String,
+    /// Host and port.
+    authority: String,
+}
+
+impl Address {
+    fn parse(address: &str) -> Result<Self, String> {
+        let (tls, rest) = match (address.strip_prefix("https://"), address.strip_prefix("http://")) {
+            (Some(rest), _) => (true, rest),
+            (None, Some(rest)) => (false, rest),
+            (None, None) => return Err(format!("the address {address:?} begins with neither https:// nor http://")),
+        };
+        let authority = rest.split('/').next().unwrap_or(rest);
+        let (host, authority) = match authority.rsplit_once(':') {
+            Some((host, port)) if port.parse::<u16>().is_ok() => (host, authority.to_owned()),
+            _ => (authority, format!("{authority}:{}", if tls { 443 } else { 80 })),
+        };
+        Ok(Self { tls, host: host.trim_matches(['[', ']']).to_owned(), authority })
     }
 }
 
@@ -151,11 +239,16 @@ mod tests {
 
     #[test]
     fn addresses_name_a_host_and_a_port() {
-        assert_eq!(authority("http://127.0.0.1:8200").unwrap(), "127.0.0.1:8200");
-        assert_eq!(authority("http://coffer.example/").unwrap(), "coffer.example:80");
-        assert_eq!(authority("http://[::1]:8200/v1").unwrap(), "[::1]:8200");
-        for wrong in ["https://coffer.example", "coffer.example:8200", ""] {
-            assert!(authority(wrong).unwrap_err().contains("http://"), "{wrong:?}");
+        let check = |address, tls, host: &str, authority: &str| {
+            let expected = Address { tls, host: host.to_owned(), authority: authority.to_owned() };
+            assert_eq!(Address::parse(address), Ok(expected), "{address}");
+        };
+        check("http://127.0.0.1:8200", false, "127.0.0.1", "127.0.0.1:8200");
+        check("http://coffer.example/", false, "coffer.example", "coffer.example:80");
+        check("https://coffer.example", true, "coffer.example", "coffer.example:443");
+        check("https://[::1]:8200/v1", true, "::1", "[::1]:8200");
+        for wrong in ["coffer.example:8200", ""] {
+            assert!(Address::parse(wrong).unwrap_err().contains("https://"), "{wrong:?}");
         }
     }
 

@@ -8,6 +8,7 @@ use super::output::Failure;
 use crate::crypto::customer_key::CustomerKey;
 use crate::crypto::hex;
 
+mod approvals;
 mod offline;
 mod online;
 mod progress;
@@ -47,6 +48,10 @@ pub(super) enum Command {
     Restore(online::Restore),
     /// Deletes a key, or a version of it, on which nothing hangs any more.
     Delete(online::Delete),
+    /// Lists what waits for the approval of several, and what became of what did.
+    Approvals(approvals::Approvals),
+    /// Approves what somebody else asked for.
+    Approve(approvals::Approve),
 }
 
 pub(super) fn run(command: Command) -> Result<(), Failure> {
@@ -67,6 +72,8 @@ pub(super) fn run(command: Command) -> Result<(), Failure> {
         Command::Revoke(revoke) => revoke.run(),
         Command::Restore(restore) => restore.run(),
         Command::Delete(delete) => delete.run(),
+        Command::Approvals(approvals) => approvals.run(),
+        Command::Approve(approve) => approve.run(),
     }
 }
 

@@ -3,9 +3,12 @@
 //! Flags have one or two dashes, as Vault's do. Every mistake is one line and a failing exit code.
 
 use std::ffi::OsString;
+use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Parser, Subcommand};
+
+use crate::core::VAULT_VERSION;
 
 mod audit;
 mod client;
@@ -13,8 +16,13 @@ mod dev;
 mod dev_tls;
 mod files;
 mod key;
+mod operator;
 mod output;
+mod prompt;
+mod reset;
+mod seed;
 mod server;
+mod status;
 mod transit;
 mod wrapping;
 
@@ -37,6 +45,11 @@ enum Command {
     /// Works with the keys of a transit mount of a running server.
     #[command(subcommand)]
     Transit(transit::Command),
+    /// Says whether the server is initialised and unsealed: the exit code is 0 if so, 2 if it is sealed, 1 without an answer.
+    Status(status::Status),
+    /// Initialises, seals and unseals a server, and makes its keys anew.
+    #[command(subcommand)]
+    Operator(operator::Command),
     /// Verifies the files of audit devices.
     #[command(subcommand)]
     Audit(audit::Command),
@@ -46,7 +59,12 @@ enum Command {
 
 /// Runs the command that the arguments name.
 pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
-    let args = match Args::try_parse_from(args.map(with_two_dashes)) {
+    let mut args: Vec<_> = args.map(with_two_dashes).collect();
+    let called_vault = args.first().is_some_and(|program| Path::new(program).file_name() == Some("vault".as_ref()));
+    if let Some(first) = args.get_mut(1).filter(|first| ["-v", "--version"].iter().any(|flag| *first == flag)) {
+        *first = "version".into();
+    }
+    let args = match Args::try_parse_from(args) {
         Ok(args) => args,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             return error.print().map_err(|error| error.to_string().into());
@@ -57,12 +75,20 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
         Command::Server(args) => Ok(server::run(&args)?),
         Command::Key(command) => key::run(command),
         Command::Transit(command) => transit::run(command),
+        Command::Status(status) => status.run(),
+        Command::Operator(command) => operator::run(command),
         Command::Audit(command) => audit::run(command),
         Command::Version => {
-            output::print_line(&format!("Coffer v{}", env!("CARGO_PKG_VERSION")));
+            output::print_line(&version(called_vault));
             Ok(())
         }
     }
+}
+
+/// Suites that know a `vault` take the version from the second word that it prints.
+fn version(called_vault: bool) -> String {
+    let own = concat!("Coffer v", env!("CARGO_PKG_VERSION"));
+    if called_vault { format!("Vault v{VAULT_VERSION} ({own})") } else { own.to_owned() }
 }
 
 /// `-dev` means `--dev`.
@@ -84,7 +110,9 @@ fn one_line(error: &clap::Error) -> String {
     match (error.kind(), context(ContextKind::InvalidArg), context(ContextKind::InvalidSubcommand)) {
         (ErrorKind::UnknownArgument, Some(arg), _) => format!("unknown flag {arg}{hint}"),
         (ErrorKind::InvalidSubcommand, _, Some(command)) => {
-            format!("unknown command {command:?}: use `server`, `key`, `transit`, `audit` or `version`")
+            format!(
+                "unknown command {command:?}: use `server`, `status`, `operator`, `key`, `transit`, `audit` or `version`"
+            )
         }
         (ErrorKind::MissingSubcommand | ErrorKind::DisplayHelpOnMissingArgumentOrSubcommand, _, _) => {
             "no command given: `coffer server -dev` starts a server".to_owned()

@@ -10,13 +10,18 @@ use super::variable;
 /// Why a command ends without success.
 #[derive(Debug, PartialEq, Eq)]
 pub struct Failure {
-    /// One line, for standard error.
+    /// One line, for standard error; empty if the exit code says it all.
     pub message: String,
     /// The exit code.
     pub code: u8,
 }
 
 impl Failure {
+    /// The exit code says it all.
+    pub(super) fn silent(code: u8) -> Self {
+        Self { message: String::new(), code }
+    }
+
     /// What was asked for was understood, and is refused or cannot be had.
     pub(super) fn refused(message: impl Into<String>) -> Self {
         Self { message: message.into(), code: CODE_REFUSED }
@@ -31,8 +36,11 @@ impl From<String> for Failure {
 }
 
 /// The exit codes of Vault's command line.
-const CODE_USAGE: u8 = 1;
-const CODE_REFUSED: u8 = 2;
+pub(super) const CODE_USAGE: u8 = 1;
+pub(super) const CODE_REFUSED: u8 = 2;
+
+/// A name, and the text of its value.
+pub(super) type Row<'a> = (&'a str, String);
 
 /// How facts are printed.
 #[derive(clap::Args)]
@@ -85,6 +93,16 @@ impl Output {
         Ok(())
     }
 
+    /// Prints rows under titles for people, and an object for programs.
+    pub(super) fn print_rows(&self, rows: Vec<Row<'_>>, facts: &Value) -> Result<(), Failure> {
+        self.print_brief(&titled(rows), facts)
+    }
+
+    /// As `print_rows`, without the titles.
+    pub(super) fn print_plain_rows(&self, rows: &[Row<'_>], facts: &Value) -> Result<(), Failure> {
+        self.print_brief(&columns(rows), facts)
+    }
+
     /// Prints what people want to know in one line, and programs as an object.
     pub(super) fn print_brief(&self, brief: &str, facts: &Value) -> Result<(), Failure> {
         if self.is_json()? {
@@ -95,14 +113,24 @@ impl Output {
     }
 }
 
-/// Names and values in two columns.
+/// Names and values in two columns, with titles.
 fn table(facts: &Value) -> String {
     let facts = facts.as_object().into_iter().flatten();
-    let rows: Vec<(&str, String)> = facts.map(|(name, value)| (name.as_str(), cell(value))).collect();
-    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default().max("Key".len());
+    titled(facts.map(|(name, value)| (name.as_str(), cell(value))).collect())
+}
+
+/// Rows under titles.
+fn titled(rows: Vec<Row<'_>>) -> String {
     let titles = [("Key", "Value".to_owned()), ("---", "-----".to_owned())];
-    let lines = titles.iter().chain(&rows).map(|(name, value)| format!("{name:width$}    {value}"));
-    lines.collect::<Vec<_>>().join("\n")
+    columns(&titles.into_iter().chain(rows).collect::<Vec<_>>())
+}
+
+fn columns(rows: &[Row<'_>]) -> String {
+    let width = rows.iter().map(|(name, _)| name.len()).max().unwrap_or_default();
+    rows.iter()
+        .map(|(name, value)| format!("{name:width$}    {value}").trim_end().to_owned())
+        .collect::<Vec<_>>()
+        .join("\n")
 }
 
 pub(super) fn cell(value: &Value) -> String {

@@ -6,7 +6,7 @@ use std::time::Duration;
 
 use super::dev_tls::DevTls;
 use super::output::print_line;
-use super::{dev, variable};
+use super::{dev, reset, seed, variable};
 use crate::barrier::Sealed;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Listener, Storage};
@@ -63,6 +63,9 @@ pub(super) struct Args {
     /// Storage engine of the data directory: sled or redb.
     #[arg(long, value_name = "ENGINE", default_value = "sled")]
     dev_storage: storage::Engine,
+    /// Writes what is in this file, path by path, before the dev server answers anybody.
+    #[arg(long, value_name = "FILE", conflicts_with = "dev_data_dir")]
+    dev_seed: Option<PathBuf>,
     /// Level of the log: trace, debug, info, warn, error or off.
     #[arg(long, value_name = "LEVEL")]
     log_level: Option<String>,
@@ -77,7 +80,8 @@ pub(super) struct Args {
 /// Starts the server and serves until SIGTERM or SIGINT.
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let environment = environment();
-    let config = config::read(&args.config, &environment)?;
+    let mut config = config::read(&args.config, &environment)?;
+    settings::complete(&mut config.seals);
     if args.test_config {
         return test(args, &config);
     }
@@ -188,10 +192,13 @@ impl Args {
 }
 
 impl Args {
-    fn open_dev(&self, core: &Core, storage: &Storage) -> Result<dev::Opened, String> {
+    fn open_dev(&self, core: &Arc<Core>, storage: &Storage) -> Result<dev::Opened, String> {
         let wanted = self.dev_root_token_id.clone().or_else(|| variable("DEV_ROOT_TOKEN_ID"));
         let wanted = wanted.filter(|token| !token.is_empty());
         let opened = dev::open(core, dir_of(storage), wanted.as_deref(), !self.dev_no_kv)?;
+        if let Some(file) = &self.dev_seed {
+            seed::sow(core, file, &opened.root_token)?;
+        }
         if !self.dev_no_store_token {
             dev::store_token(&opened.root_token);
         }
@@ -221,7 +228,7 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
     facts.push(("Mlock".to_owned(), mlock.to_owned()));
     facts.push(("Storage".to_owned(), described(&storage)));
     facts.push(("Version".to_owned(), version()));
-    let core = Core::new(Sealed::new(store), settings, Clock::System);
+    let core = Core::new(Sealed::new(store.clone()), settings, Clock::System);
     let _pid_file = config.pid_file().map(PidFile::write).transpose()?;
     let supervisor = Supervisor::new(notify_socket().as_deref());
     let signals = signals::begin(supervisor.clone())?;
@@ -232,6 +239,9 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
             let ca = dev_tls.as_ref().map(DevTls::ca);
             let url = url.as_deref().unwrap_or_default();
             print_line(&dev::instructions(url, &opened, dir_of(&storage), ca.as_deref()));
+            if matches!(storage, Storage::Memory) {
+                reset::allow(&core, store, opened.unseal_key)?;
+            }
         }
         None => tell_state(&core),
     }

@@ -6,7 +6,7 @@ use std::io::Read;
 use serde_json::Value;
 use zeroize::Zeroizing;
 
-use super::client::Client;
+use super::client::Server;
 use super::output::{Failure, print_line};
 use super::wrapping;
 use crate::api::base64;
@@ -33,6 +33,8 @@ pub(super) struct Import {
     /// Parameters of the import, as the API has them. The type is found out if it can be.
     #[arg(value_name = "NAME=VALUE")]
     parameters: Vec<String>,
+    #[command(flatten)]
+    server: Server,
 }
 
 pub(super) fn run(command: Command) -> Result<(), Failure> {
@@ -49,7 +51,7 @@ impl Import {
         })?;
         let mut body = parameters(&self.parameters)?;
         let key = Key::read(&text_of(&self.key)?)?;
-        let client = Client::from_environment()?;
+        let client = self.server.client()?;
         for (name, value) in key.kind.iter().filter(|_| operation == "import") {
             body.entry((*name).to_owned()).or_insert_with(|| (*value).to_owned());
         }

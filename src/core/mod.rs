@@ -4,7 +4,7 @@
 
 use std::collections::BTreeMap;
 use std::net::IpAddr;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{Arc, OnceLock, PoisonError, RwLock};
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -36,6 +36,7 @@ pub mod mounts;
 mod place;
 pub mod protection;
 pub mod receipts;
+pub mod reset;
 pub mod rotation;
 pub mod seal;
 mod second_factor;
@@ -76,6 +77,8 @@ pub struct Core {
     pub(crate) working: Workings,
     tables: Arc<Tables>,
     pub(crate) meters: Meters,
+    /// Where a dev server can go back to.
+    origin: OnceLock<reset::Origin>,
 }
 
 impl Drop for Core {
@@ -214,6 +217,7 @@ impl Core {
             audit: Audit::default(),
             cors: Cors::default(),
             working: Workings::default(),
+            origin: OnceLock::new(),
         })
     }
 

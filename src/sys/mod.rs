@@ -7,6 +7,7 @@ pub mod capabilities;
 pub mod cors;
 pub mod counters;
 pub mod customer_keys;
+pub mod dev;
 mod entry;
 pub mod explain;
 pub mod generate_root;
@@ -51,6 +52,7 @@ const ROUTES: &[Route<Core>] = &[
     write::<unseal::Seal>             ("seal").sudo().while_sealed().bare().slow(),
     write::<unseal::StepDown>         ("step-down").sudo().bare(),
     read::<status::Leader>            ("leader").open().while_sealed().bare(),
+    write::<dev::Reset>               ("dev/reset").sudo().slow(),
     read::<status::HaStatus>          ("ha-status").echoed(),
     read::<rekey::ReadRekey>          ("rekey/init").shares().bare().slow(),
     write::<rekey::BeginRekey>        ("rekey/init").shares().bare().slow(),

@@ -3,6 +3,7 @@
 mod desk;
 mod key;
 mod key_server;
+mod operator;
 
 use std::fs;
 use std::process::{Command, Output};

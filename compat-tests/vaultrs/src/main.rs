@@ -12,6 +12,7 @@ use vaultrs::sys::mount;
 
 mod access;
 mod secrets;
+mod servers;
 mod transit;
 
 type Done = Result<(), Box<dyn Error>>;
@@ -19,7 +20,9 @@ type Done = Result<(), Box<dyn Error>>;
 #[tokio::main]
 async fn main() -> ExitCode {
     let root = root();
-    for outcome in [access::run(&root).await, secrets::run(&root).await, transit::run(&root).await] {
+    let outcomes =
+        [access::run(&root).await, secrets::run(&root).await, transit::run(&root).await, servers::run().await];
+    for outcome in outcomes {
         if let Err(error) = outcome {
             say("FAIL", "errors", &format!("what the others need could not be made: {error}"));
         }

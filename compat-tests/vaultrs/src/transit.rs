@@ -1,11 +1,11 @@
 //! Keys that never leave the server.
 
-use vaultrs::api::transit::KeyType;
 use vaultrs::api::transit::requests::{
     CreateKeyRequestBuilder, DataKeyType, DecryptDataRequestBuilder, EncryptDataRequestBuilder, ExportKeyType,
-    ExportVersion, UpdateKeyConfigurationRequestBuilder, VerifySignedDataRequestBuilder,
+    ExportVersion, RandomBytesSource, UpdateKeyConfigurationRequestBuilder, VerifySignedDataRequestBuilder,
 };
 use vaultrs::api::transit::responses::ReadKeyData;
+use vaultrs::api::transit::{KeyType, OutputFormat};
 use vaultrs::client::VaultClient;
 use vaultrs::transit::{data, generate, key};
 
@@ -100,8 +100,11 @@ async fn travels(root: &VaultClient, mount: &str) -> Done {
     let all = key::export(root, mount, "case", ExportKeyType::EncryptionKey, ExportVersion::All).await?;
     equal(all.keys.len(), 2)?;
     let backup = key::backup(root, mount, "case").await?.backup;
-    let mut options = vaultrs::api::transit::requests::RestoreKeyRequestBuilder::default();
-    key::restore(root, mount, &backup, Some(options.name("case-again"))).await?;
+    // The name that it is to have goes into the body, where no server looks: it comes back under its own.
+    let mut options = UpdateKeyConfigurationRequestBuilder::default();
+    key::update(root, mount, "case", Some(options.deletion_allowed(true))).await?;
+    key::delete(root, mount, "case").await?;
+    key::restore(root, mount, &backup, None).await?;
     let mut options = UpdateKeyConfigurationRequestBuilder::default();
     let options = options.min_decryption_version(2_u64).min_encryption_version(2_u64);
     key::update(root, mount, "case", Some(options)).await?;
@@ -119,7 +122,13 @@ async fn made(root: &VaultClient, mount: &str) -> Done {
     equal(generate::hmac(root, mount, "maker", HELLO, None).await?.hmac.starts_with("vault:v1:"), true)?;
     let sum = generate::hash(root, mount, HELLO, None).await?.sum;
     equal(&sum[..8], "2cf24dba")?;
-    equal(generate::random_bytes(root, mount, None).await?.random_bytes.len(), 44)
+    equal(
+        generate::random_bytes(root, mount, OutputFormat::Base64, RandomBytesSource::Platform, None)
+            .await?
+            .random_bytes
+            .len(),
+        44,
+    )
 }
 
 async fn cache(root: &VaultClient, mount: &str) -> Done {

@@ -5,7 +5,7 @@ use std::fmt::Write;
 
 use serde_json::{Value, json};
 
-use super::super::client::{Client, segment};
+use super::super::client::{Client, Server, segment};
 use super::super::output::{Failure, Output, cell, print_line};
 use super::super::wrapping;
 use super::{marks, read_key};
@@ -23,12 +23,14 @@ pub(in super::super) struct Upload {
     storage: Option<String>,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl Upload {
     pub(super) fn run(self) -> Result<(), Failure> {
         let key = read_key(&self.file)?;
-        let client = Client::from_environment()?;
+        let client = self.server.client()?;
         let mut body = wrapped(&client, &key)?;
         if let Some(storage) = self.storage {
             body["storage"] = storage.into();
@@ -47,12 +49,14 @@ pub(in super::super) struct Restore {
     file: String,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl Restore {
     pub(super) fn run(self) -> Result<(), Failure> {
         let key = read_key(&self.file)?;
-        let client = Client::from_environment()?;
+        let client = self.server.client()?;
         let told = client.write(&format!("{}/restore", path(&self.name)), &wrapped(&client, &key)?)?;
         compare(&key, &told)?;
         self.output.print(&told)
@@ -87,11 +91,13 @@ fn compare(key: &CustomerKey, told: &Value) -> Result<(), Failure> {
 pub(in super::super) struct List {
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl List {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let client = Client::from_environment()?;
+        let client = self.server.client()?;
         let names = client.list("sys/customer-keys")?;
         let keys = names.iter().map(|name| client.read(&path(name))).collect::<Result<Vec<_>, _>>()?;
         if self.output.is_json()? {
@@ -142,6 +148,8 @@ pub(in super::super) struct Revoke {
     dry_run: bool,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl Revoke {
@@ -152,7 +160,7 @@ impl Revoke {
                 body[name] = number.into();
             }
         }
-        let told = Client::from_environment()?.write(&format!("{}/revoke", path(&self.name)), &body)?;
+        let told = self.server.client()?.write(&format!("{}/revoke", path(&self.name)), &body)?;
         self.output.print(&told)
     }
 }
@@ -169,13 +177,15 @@ pub(in super::super) struct Delete {
     dry_run: bool,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl Delete {
     pub(super) fn run(self) -> Result<(), Failure> {
         let version = self.version.map_or(String::new(), |version| format!("&version={version}"));
         let query = format!("?dry_run={}{version}", self.dry_run);
-        let told = Client::from_environment()?.delete(&(path(&self.name) + &query))?;
+        let told = self.server.client()?.delete(&(path(&self.name) + &query))?;
         self.output.print(&told)
     }
 }

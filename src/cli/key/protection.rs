@@ -3,7 +3,7 @@
 
 use serde_json::{Value, json};
 
-use super::super::client::{Client, mount_path};
+use super::super::client::{Client, Server, mount_path};
 use super::super::output::{Failure, Output};
 use super::progress::follow;
 use super::{online, read_key};
@@ -26,6 +26,8 @@ struct Pace {
     wait: bool,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 /// A key for a mount.
@@ -60,7 +62,7 @@ pub(in super::super) struct Activate {
 
 impl Activate {
     pub(super) fn run(self) -> Result<(), Failure> {
-        self.choice.run(&Client::from_environment()?, &self.mount, &self.key, &self.pace)
+        self.choice.run(&self.pace.server.client()?, &self.mount, &self.key, &self.pace)
     }
 }
 
@@ -78,7 +80,7 @@ pub(in super::super) struct Rotate {
 
 impl Rotate {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let client = Client::from_environment()?;
+        let client = self.pace.server.client()?;
         let key = self.key.map_or_else(|| key_of(&client, &self.mount), Ok)?;
         self.choice.run(&client, &self.mount, &key, &self.pace)
     }
@@ -136,7 +138,7 @@ pub(in super::super) struct Remove {
 
 impl Remove {
     pub(super) fn run(self) -> Result<(), Failure> {
-        self.pace.order(&Client::from_environment()?, &self.mount, json!({"protector": "platform"}))
+        self.pace.order(&self.pace.server.client()?, &self.mount, json!({"protector": "platform"}))
     }
 }
 
@@ -169,11 +171,13 @@ pub(in super::super) struct Status {
     wait: bool,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl Status {
     pub(super) fn run(self) -> Result<(), Failure> {
-        let client = Client::from_environment()?;
+        let client = self.server.client()?;
         if self.wait {
             return follow(&client, &path(&self.mount), None, &self.output);
         }
@@ -188,11 +192,13 @@ pub(in super::super) struct Order {
     mount: String,
     #[command(flatten)]
     output: Output,
+    #[command(flatten)]
+    server: Server,
 }
 
 impl Order {
     pub(super) fn run(self, order: &str) -> Result<(), Failure> {
-        let client = Client::from_environment()?;
+        let client = self.server.client()?;
         self.output.print(&client.write(&format!("{}/{order}", path(&self.mount)), &json!({}))?)
     }
 }

@@ -14,6 +14,7 @@ pub(crate) struct Desk {
     pub(crate) dir: PathBuf,
     /// Where the server is, if the commands need one.
     server: Option<String>,
+    token: String,
 }
 
 impl Desk {
@@ -21,7 +22,7 @@ impl Desk {
         let dir = std::env::temp_dir().join(format!("coffer-key-{name}-{}", std::process::id()));
         let _ = fs::remove_dir_all(&dir);
         fs::create_dir(&dir).unwrap();
-        Self { dir, server: None }
+        Self { dir, server: None, token: ROOT.to_owned() }
     }
 
     pub(crate) fn with_server(name: &str, server: &TestServer) -> Self {
@@ -30,6 +31,12 @@ impl Desk {
 
     pub(crate) fn at(mut self, server: &str) -> Self {
         self.server = Some(server.to_owned());
+        self
+    }
+
+    /// The same desk for somebody else.
+    pub(crate) fn with_token(mut self, token: &str) -> Self {
+        token.clone_into(&mut self.token);
         self
     }
 
@@ -46,7 +53,7 @@ impl Desk {
         command.current_dir(&self.dir).env_remove("COFFER_FORMAT").env_remove("VAULT_FORMAT").args(args);
         if let Some(address) = &self.server {
             command.env_remove("COFFER_ADDR").env_remove("COFFER_TOKEN");
-            command.env("VAULT_ADDR", address).env("VAULT_TOKEN", ROOT);
+            command.env("VAULT_ADDR", address).env("VAULT_TOKEN", &self.token);
         }
         command.stdin(Stdio::piped()).stdout(Stdio::piped()).stderr(Stdio::piped());
         let mut child = command.spawn().unwrap_or_else(|error| panic!("{program}: {error}"));
