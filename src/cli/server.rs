@@ -80,8 +80,7 @@ pub(super) struct Args {
 /// Starts the server and serves until SIGTERM or SIGINT.
 pub(super) fn run(args: &Args) -> Result<(), String> {
     let environment = environment();
-    let mut config = config::read(&args.config, &environment)?;
-    settings::complete(&mut config.seals);
+    let config = config::read(&args.config, &environment)?;
     if args.test_config {
         return test(args, &config);
     }
