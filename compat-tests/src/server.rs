@@ -25,6 +25,15 @@ impl Server {
         Self::run(log, address.clone(), dev(&address), |server| server.get("sys/health").is_ok())
     }
 
+    /// Starts it as an operator does, over a store that is not initialised.
+    pub(crate) fn start_new(work: &Path) -> io::Result<Self> {
+        let (address, config) = (free_address()?, work.join("new.hcl"));
+        let listener = format!("listener \"tcp\" {{\n  address = \"{address}\"\n  tls_disable = true\n}}\n");
+        fs::write(&config, listener + "storage \"inmem\" {}\n")?;
+        let args = vec!["server".to_owned(), format!("-config={}", config.display())];
+        Self::run(&work.join("new.log"), address, args, |server| server.get("sys/health").is_ok())
+    }
+
     fn run<A: AsRef<OsStr>>(log: &Path, address: String, args: Vec<A>, is_up: fn(&Self) -> bool) -> io::Result<Self> {
         let output = File::create(log)?;
         let process = Command::new(binary()?).args(args).stdout(output.try_clone()?).stderr(output).spawn()?;
@@ -96,12 +105,7 @@ impl Others {
 
 /// As an operator starts it and initialises it, and before anybody has unsealed it.
 fn sealed(work: &Path) -> io::Result<Server> {
-    let (address, config) = (free_address()?, work.join("sealed.hcl"));
-    let listener = format!("listener \"tcp\" {{\n  address = \"{address}\"\n  tls_disable = true\n}}\n");
-    fs::write(&config, listener + "storage \"inmem\" {}\n")?;
-    let args = vec!["server".to_owned(), format!("-config={}", config.display())];
-    let up = |server: &Server| server.get("sys/health").is_ok();
-    let server = Server::run(&work.join("sealed.log"), address, args, up)?;
+    let server = Server::start_new(work)?;
     let init = ["operator", "init", "-key-shares=1", "-key-threshold=1"];
     let done = server.introduce(Command::new(binary()?).args(init)).output()?;
     if done.status.success() { Ok(server) } else { Err(io::Error::other(format!("it is not initialised: {done:?}"))) }
