@@ -18,11 +18,12 @@ pub(in super::super) struct Approvals {
 impl Approvals {
     pub(super) fn run(self) -> Result<(), Failure> {
         let client = self.server.client()?;
+        let read = |id: &String| client.read(&path(id)).map(|mut told| told["approval"].take());
         if let Some(id) = &self.id {
-            return self.output.print(&client.read(&path(id))?);
+            return self.output.print(&read(id)?);
         }
         let ids = client.list(PATH)?;
-        let all = ids.iter().map(|id| client.read(&path(id))).collect::<Result<Vec<_>, _>>()?;
+        let all = ids.iter().map(read).collect::<Result<Vec<_>, _>>()?;
         if ids.is_empty() && !self.output.is_json()? {
             print_line("Nothing waits for approval.");
             return Ok(());
@@ -32,9 +33,13 @@ impl Approvals {
     }
 }
 
+/// What is to be done, to what, who asked for it, and how far it is.
 fn row<'a>(id: &'a str, told: &Value) -> Row<'a> {
-    let of = |name: &str| cell(&told[name]);
-    (id, format!("{} {} ({})", of("operation"), of("parameters"), of("state")))
+    let parameters = &told["parameters"];
+    let to = ["path", "customer_key"].iter().filter_map(|name| parameters[*name].as_str());
+    let what: Vec<_> = told["operation"].as_str().into_iter().chain(to).collect();
+    let who = cell(&told["requested_by"]["display_name"]);
+    (id, format!("{}, asked for by {who}: {}", what.join(" "), cell(&told["state"])))
 }
 
 #[derive(clap::Args)]

@@ -147,7 +147,7 @@ fn approvals_are_listed_and_given() {
         let told = server.post(&format!("auth/userpass/login/{name}"), &json!({"password": "pw"})).expect(200).json();
         told["auth"]["client_token"].as_str().unwrap().to_owned()
     };
-    server.post("sys/config/customer-keys", &json!({"approvals_required": 2})).expect(204);
+    server.post("sys/config/customer-keys", &json!({"approvals_required": 2})).expect(200);
     desk.said(&["key", "generate", "-out=key"]);
     desk.said(&["key", "upload", "acme", "key"]);
     let (ann, bob) = (desk.with_token(&log_in("ann")), log_in("bob"));
@@ -155,7 +155,9 @@ fn approvals_are_listed_and_given() {
     let waiting = ann.json(&["key", "approvals"]);
     let id = waiting[0]["id"].as_str().unwrap();
     assert_eq!((&waiting[0]["operation"], &waiting[0]["state"]), (&json!("activate"), &json!("pending")));
-    assert!(ann.said(&["key", "approvals"]).contains(id));
+    let listed = ann.said(&["key", "approvals"]);
+    assert!(listed.ends_with(&format!("{id}    activate kv acme, asked for by userpass-ann: pending\n")), "{listed}");
+    assert_eq!(ann.json(&["key", "approvals", id])["required"], 2);
     ann.fails(&["key", "approve", id], 2, "has approved this already");
     let done = ann.with_token(&bob).json(&["key", "approve", id]);
     assert_eq!(done["approval"]["state"], "done");
