@@ -75,7 +75,9 @@ fn prepare(scratch: &Scratch) -> Result<(std::path::PathBuf, Way)> {
     fs::write(&key, issued.key.as_bytes())?;
     let address = free_address()?;
     let text = format!(
-        "listener \"tcp\" {{\n  address = \"{address}\"\n  tls_cert_file = {certificate:?}\n  tls_key_file = {key:?}\n}}\n"
+        "listener \"tcp\" {{\n  address = \"{address}\"\n  tls_cert_file = \"{}\"\n  tls_key_file = \"{}\"\n}}\n",
+        certificate.display(),
+        key.display()
     );
     fs::write(&config, text)?;
     let mut roots = RootCertStore::empty();

@@ -77,7 +77,7 @@ fn a_whole_file() {
     assert_eq!(config.pid_file(), Some(Path::new("/run/coffer.pid")));
     assert_eq!(config.storage, Some(Storage::Sled("/var/lib/coffer".into())));
     let Seal { place, stanza } = &config.seals[0];
-    assert_eq!((place.as_str(), stanza.kind.as_str(), stanza.disabled), ("f.hcl:32", "static", true));
+    assert_eq!((place.as_str(), stanza.kind.as_str(), stanza.disabled), ("f.hcl:34", "static", true));
     assert_eq!(stanza.values, [("current_key".to_owned(), "file:///k".to_owned())].into());
     assert_eq!((config.lockouts["all"].threshold, config.lockouts["userpass"].disable), (Some(3), Some(true)));
     assert_eq!(config.telemetry.as_ref().unwrap().prometheus_retention, Some(Duration::from_secs(30)));

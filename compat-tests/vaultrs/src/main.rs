@@ -1,6 +1,6 @@
 //! What Rust programs do through vaultrs, against the server of `VAULT_ADDR`; says of each thing how it came out.
 #![allow(clippy::print_stdout, reason = "what it prints is its product")]
-#![allow(clippy::disallowed_methods, reason = "the suite says in the environment where its servers are")]
+#![allow(clippy::disallowed_methods, reason = "whoever starts it says by variables where the servers are")]
 
 use std::error::Error;
 use std::fmt::Debug;
@@ -58,7 +58,7 @@ fn say(outcome: &str, area: &str, what: &str) {
     FAILED.fetch_or(outcome == "FAIL", Ordering::Relaxed);
 }
 
-#[allow(clippy::needless_pass_by_value, reason = "what is compared was made for it")]
+#[allow(clippy::needless_pass_by_value, reason = "callers compare what they just got")]
 fn equal<T: Debug + PartialEq<U>, U: Debug>(got: T, wanted: U) -> Done {
     if got == wanted { Ok(()) } else { Err(format!("got {got:?}, want {wanted:?}").into()) }
 }

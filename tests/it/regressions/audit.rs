@@ -32,10 +32,9 @@ impl Server {
         let mut command = Command::new("unshare");
         command.args(["--user", "--map-root-user", "--mount", "sh", "-c", &script]);
         let mut process = command.stdout(Stdio::piped()).stderr(Stdio::null()).spawn().ok()?;
-        let lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
-        let address = lines
-            .filter_map(|line| Some(line.split_once("VAULT_ADDR='http://")?.1.trim_end_matches('\'').to_owned()))
-            .next();
+        let mut lines = BufReader::new(process.stdout.take().unwrap()).lines().map_while(Result::ok);
+        let address =
+            lines.find_map(|line| Some(line.split_once("VAULT_ADDR='http://")?.1.trim_end_matches('\'').to_owned()));
         let Some(address) = address else {
             let _ = process.wait();
             return None;

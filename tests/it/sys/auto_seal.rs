@@ -185,21 +185,21 @@ fn recovery_shares_allow_what_unseal_shares_do() {
     server.core.tick();
     assert_kept(&server, &made.root);
     generate_root(&server, &new);
-    let begun = open(&server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
+    let answered = open(&server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
     for (key, expected) in made.recovery_keys.iter().zip([200, 400]) {
-        open(&server, "PUT", "sys/generate-root/update", &json!({"key": key, "nonce": begun["nonce"]}))
+        open(&server, "PUT", "sys/generate-root/update", &json!({"key": key, "nonce": answered["nonce"]}))
             .expect(expected);
     }
 }
 
 fn generate_root(server: &TestServer, keys: &[String]) -> String {
-    let begun = open(server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
+    let answered = open(server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
     let mut last = Value::Null;
     for key in keys {
-        let body = json!({"key": key, "nonce": begun["nonce"]});
+        let body = json!({"key": key, "nonce": answered["nonce"]});
         last = open(server, "PUT", "sys/generate-root/update", &body).expect(200).json();
     }
-    let body = json!({"encoded_token": last["encoded_token"], "otp": begun["otp"]});
+    let body = json!({"encoded_token": last["encoded_token"], "otp": answered["otp"]});
     open(server, "PUT", "sys/decode-token", &body).text_of("token")
 }
 
@@ -298,9 +298,9 @@ fn recovery_shares_of_another_store_are_of_no_use() {
     let thief = initialise(&over(&other, &[static_key("1", false)]));
     let seal = other.get(b"core/seal").unwrap().value.unwrap();
     store.commit(coffer::storage::Batch::new().put("core/seal", seal)).unwrap();
-    let begun = open(&server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
+    let answered = open(&server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
     for (key, expected) in thief.recovery_keys.iter().zip([200, 400]) {
-        open(&server, "PUT", "sys/generate-root/update", &json!({"key": key, "nonce": begun["nonce"]}))
+        open(&server, "PUT", "sys/generate-root/update", &json!({"key": key, "nonce": answered["nonce"]}))
             .expect(expected);
     }
 }

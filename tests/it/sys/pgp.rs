@@ -7,7 +7,7 @@ use super::seal::{Shared, open, texts};
 use crate::client::from_b64;
 use crate::server::{TestServer, limits};
 
-/// Certificates of GnuPG: their fingerprints, and their armor.
+/// Certificates of `GnuPG`: their fingerprints, and their armor.
 fn keys(names: &[&str]) -> Vec<(String, String)> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../../vectors/pgp.json")).unwrap();
     let text = |case: &Value, member: &str| case[member].as_str().unwrap().to_owned();
@@ -71,16 +71,16 @@ fn new_shares_are_kept_for_holders_who_have_not_come_yet() {
     begin(&json!({"secret_shares": 3, "secret_threshold": 2, "pgp_keys": certificates}))
         .refused(400, "incorrect number of PGP keys for rekey");
     let wanted = json!({"secret_shares": 2, "secret_threshold": 2, "pgp_keys": certificates, "backup": true});
-    let begun = begin(&wanted).expect(200).json();
+    let answered = begin(&wanted).expect(200).json();
     let fingerprints: Vec<_> = keys.iter().map(|(fingerprint, _)| fingerprint.clone()).collect();
-    assert_eq!((&begun["pgp_fingerprints"], &begun["backup"]), (&json!(fingerprints), &json!(true)));
+    assert_eq!((&answered["pgp_fingerprints"], &answered["backup"]), (&json!(fingerprints), &json!(true)));
     let backup = |method: &str| shared.as_root(method, "sys/rekey/backup", &Value::Null);
     backup("GET").refused(400, "no backed-up keys found");
-    let share = json!({"key": shared.keys[0], "nonce": begun["nonce"]});
+    let share = json!({"key": shared.keys[0], "nonce": answered["nonce"]});
     let made = open(&shared.server, "PUT", "sys/rekey/update", &share).expect(200).json();
     assert_eq!(made["pgp_fingerprints"], json!(fingerprints));
     let kept = backup("GET").expect(200).json();
-    assert_eq!((&kept["nonce"], &kept["data"]["nonce"]), (&begun["nonce"], &begun["nonce"]));
+    assert_eq!((&kept["nonce"], &kept["data"]["nonce"]), (&answered["nonce"], &answered["nonce"]));
     for (at, fingerprint) in fingerprints.iter().enumerate() {
         assert_eq!(kept["keys_base64"][fingerprint], json!([made["keys_base64"][at]]));
         assert_eq!(kept["keys"][fingerprint], json!([made["keys"][at]]));
@@ -96,9 +96,9 @@ fn a_root_token_is_told_to_who_asked_for_it() {
     let begin = |body: &Value| open(&shared.server, "PUT", "sys/generate-root/attempt", body);
     begin(&json!({"otp": "x".repeat(28), "pgp_key": armor}))
         .refused(400, r#"only one of "otp" and "pgp_key" must be specified"#);
-    let begun = begin(&json!({"pgp_key": armor})).expect(200).json();
-    assert_eq!((&begun["pgp_fingerprint"], &begun["otp"]), (&json!(fingerprint), &json!("")));
-    let share = json!({"key": shared.keys[0], "nonce": begun["nonce"]});
+    let answered = begin(&json!({"pgp_key": armor})).expect(200).json();
+    assert_eq!((&answered["pgp_fingerprint"], &answered["otp"]), (&json!(fingerprint), &json!("")));
+    let share = json!({"key": shared.keys[0], "nonce": answered["nonce"]});
     let done = open(&shared.server, "PUT", "sys/generate-root/update", &share).expect(200).json();
     assert_message(done["encoded_token"].as_str().unwrap(), 18);
     assert_eq!(done["pgp_fingerprint"], fingerprint);

@@ -97,8 +97,8 @@ fn a_seal_record_of_another_store_makes_no_root_token() {
     let (shared, other) = (Shared::unsealed(1, 1), Shared::unsealed(1, 1));
     let seal = other.server.stored()[&b"core/seal"[..]].clone();
     shared.server.store.commit(coffer::storage::Batch::new().put("core/seal", seal)).unwrap();
-    let begun = open(&shared.server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
-    let share = json!({"key": other.keys[0], "nonce": begun["nonce"]});
+    let answered = open(&shared.server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200).json();
+    let share = json!({"key": other.keys[0], "nonce": answered["nonce"]});
     open(&shared.server, "PUT", "sys/generate-root/update", &share).expect(500);
     let nonce = begin(&shared.server, &json!({"secret_shares": 1, "secret_threshold": 1}));
     open(&shared.server, "PUT", "sys/rekey/update", &json!({"key": other.keys[0], "nonce": nonce})).expect(500);
@@ -114,10 +114,10 @@ fn a_root_token_takes_the_shares_and_the_password() {
     update(&shared.keys[0], "n").refused(400, "no root generation in progress");
     begin(&json!({"otp": "short"})).refused(400, "OTP string is wrong length");
     let otp = "x".repeat(28);
-    let begun = begin(&json!({"otp": otp})).expect(200).json();
-    assert_eq!((&begun["otp"], &begun["otp_length"]), (&json!(""), &json!(28)), "what was sent is not told back");
+    let answered = begin(&json!({"otp": otp})).expect(200).json();
+    assert_eq!((&answered["otp"], &answered["otp_length"]), (&json!(""), &json!(28)), "what was sent is not told back");
     begin(&json!({})).refused(400, "root generation already in progress");
-    let nonce = begun["nonce"].as_str().unwrap();
+    let nonce = answered["nonce"].as_str().unwrap();
     let wrong = format!("incorrect nonce supplied; nonce for this root generation operation is {nonce:?}");
     update(&shared.keys[0], "n").refused(400, &wrong);
     update(&shared.keys[0], nonce).expect(200);
@@ -137,7 +137,7 @@ fn a_root_token_takes_the_shares_and_the_password() {
     assert_eq!(shared.server.get("sys/generate-root/attempt").json()["started"], false);
 }
 
-/// What was begun with the shares is over with the seal.
+/// What was answered with the shares is over with the seal.
 #[test]
 fn a_seal_ends_what_was_begun() {
     let shared = Shared::unsealed(2, 2);
@@ -159,7 +159,7 @@ fn a_rotation_is_a_new_term_and_old_records_stay_readable() {
     assert_eq!((&first["term"], &first["data"]["term"]), (&json!(1), &json!(1)));
     assert_eq!(first["install_time"], "2026-11-22T00:00:00.123456789Z");
     shared.as_root("POST", "cubbyhole/a", &json!({"a": "b"})).expect(204);
-    shared.server.clock.advance(Duration::from_secs(60));
+    shared.server.clock.advance(Duration::from_mins(1));
     shared.as_root("PUT", "sys/rotate", &json!({})).expect(204);
     shared.as_root("POST", "cubbyhole/b", &json!({"a": "c"})).expect(204);
     let second = status();

@@ -30,9 +30,9 @@ impl Shared {
     }
 
     pub(super) fn unsealed(shares: u8, threshold: u8) -> Self {
-        let shared = Self::sealed(shares, threshold);
-        shared.unseal(&shared.keys[..usize::from(threshold)]);
-        shared
+        let sealed = Self::sealed(shares, threshold);
+        sealed.unseal(&sealed.keys[..usize::from(threshold)]);
+        sealed
     }
 
     pub(super) fn unseal(&self, keys: &[String]) {
@@ -112,7 +112,9 @@ fn only_the_first_of_many_initialises() {
     let answers = at_once(&server, 8, |_| wanted.clone());
     let (made, refused): (Vec<_>, Vec<_>) = answers.into_iter().partition(|answer| answer.status == 200);
     assert_eq!(made.len(), 1);
-    refused.iter().for_each(|answer| answer.refused(400, "Vault is already initialized"));
+    for answer in &refused {
+        answer.refused(400, "Vault is already initialized");
+    }
     unseal(&server, &texts(&made[0].json()["keys"])[1..]);
     let root = made[0].json()["root_token"].as_str().unwrap().to_owned();
     server.send(&request("GET", "auth/token/lookup-self").token(&root)).expect(200);
