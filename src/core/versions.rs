@@ -38,4 +38,4 @@ pub(crate) fn history(view: &View<'_>) -> Result<Vec<(String, Timestamp)>, Error
     Ok(history)
 }
 
-const RECORDS: &str = "version/";
+const RECORDS: &str = "api-version/";
