@@ -1,6 +1,7 @@
 //! Nothing that was acknowledged is lost, whatever ends the server: clients write to it, it is killed or its power is cut,
 //! and after the next start they look whether it kept its word.
 //!
+//! `COFFER_CRASH_PROGRAM` names another server than the one of this build, which is then struck more often.
 //! `COFFER_CRASH_KILLS` and `COFFER_POWER_CUTS` say how often, `COFFER_CRASH_SEED` repeats what the clients chose and when
 //! the blows fell; where in the server they fell, nothing can repeat.
 
@@ -22,7 +23,6 @@ mod http;
 mod oracle;
 mod random;
 mod registers;
-#[cfg(not(debug_assertions))]
 mod sabotage;
 mod scan;
 mod scratch;
@@ -122,7 +122,11 @@ fn plan<'a>(name: &'a str, engine: &'static str, fault: Fault) -> Plan<'a> {
 }
 
 fn program() -> PathBuf {
-    env!("CARGO_BIN_EXE_coffer").into()
+    named_program().unwrap_or_else(|| env!("CARGO_BIN_EXE_coffer").into())
+}
+
+fn named_program() -> Option<PathBuf> {
+    env::var_os("COFFER_CRASH_PROGRAM").map(PathBuf::from)
 }
 
 /// Runs take turns, so that the figures of one do not tell of another.
@@ -132,11 +136,11 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 fn kills() -> u32 {
-    number("COFFER_CRASH_KILLS").unwrap_or(if cfg!(debug_assertions) { 20 } else { 300 })
+    number("COFFER_CRASH_KILLS").unwrap_or(if named_program().is_some() { 300 } else { 20 })
 }
 
 fn cuts() -> u32 {
-    number("COFFER_POWER_CUTS").unwrap_or(if cfg!(debug_assertions) { 3 } else { 10 })
+    number("COFFER_POWER_CUTS").unwrap_or(if named_program().is_some() { 10 } else { 3 })
 }
 
 fn number<N: std::str::FromStr>(variable: &str) -> Option<N> {
