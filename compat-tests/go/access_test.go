@@ -1,6 +1,7 @@
 package compat
 
 import (
+	"context"
 	"encoding/json"
 	"fmt"
 	"os"
@@ -156,4 +157,24 @@ func TestSystemCapabilitiesAuditRemountKeyStatus(t *testing.T) {
 	must(t, err)
 	equal(t, strings.HasPrefix(hash, "hmac-sha256:"), true)
 	must(t, client.Sys().DisableAudit(device))
+}
+
+func TestSystemLogIsReadAlong(t *testing.T) {
+	client, mount := mounted(t, "kv")
+	reading, end := context.WithCancel(context.Background())
+	defer end()
+	_, err := client.Sys().Monitor(reading, "loud", "")
+	refused(t, err, 400, "unknown log level")
+	lines, err := client.Sys().Monitor(reading, "info", "json")
+	must(t, err)
+
+	moved := "go-" + unique()
+	must(t, client.Sys().Remount(mount, moved))
+	for line := range lines {
+		if strings.Contains(line, moved) {
+			must(t, client.Sys().Remount(moved, mount))
+			return
+		}
+	}
+	t.Fatal("the log ended before it told of the move")
 }

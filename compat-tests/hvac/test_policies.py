@@ -37,3 +37,30 @@ class Policies(MountTest):
     def test_a_policy_that_cannot_be_read_is_refused(self):
         with self.assertRaisesRegex(hvac.exceptions.InvalidRequest, "failed to parse policy"):
             self.client.sys.create_or_update_acl_policy(self.mount, "path {")
+
+    def test_who_is_refused_may_ask_why(self):
+        self.client.sys.create_or_update_acl_policy("asks", 'path "sys/policies/explain-self" { capabilities = ["update"] }')
+        client = connect(self.client.auth.token.create(policies=["asks"], no_default_policy=True)["auth"]["client_token"])
+        question = {"path": f"{self.mount}/a", "operation": "read"}
+        told = client.write_data("sys/policies/explain-self", data=question)["data"]
+        self.assertFalse(told["allowed"])
+        self.assertIn(f"{self.mount}/a", told["smallest_policy"])
+        self.client.sys.create_or_update_acl_policy("asks-and-reads", told["smallest_policy"])
+        self.client.sys.create_or_update_acl_policy(
+            "asks", 'path "sys/policies/explain-self" { capabilities = ["update"] }\n' + told["smallest_policy"])
+        self.assertTrue(client.write_data("sys/policies/explain-self", data=question)["data"]["allowed"])
+
+    def test_refusals_can_explain_themselves(self):
+        client = connect(self.client.auth.token.create(policies=["default"])["auth"]["client_token"])
+        with self.assertRaises(hvac.exceptions.Forbidden) as plain:
+            client.read(f"{self.mount}/a")
+        self.addCleanup(self.client.write_data, "sys/config/explain", data={"enabled": False})
+        self.client.write_data("sys/config/explain", data={"enabled": True})
+        self.assertTrue(self.client.read("sys/config/explain")["data"]["enabled"])
+        with self.assertRaises(hvac.exceptions.Forbidden) as explained:
+            client.read(f"{self.mount}/a")
+        self.assertGreater(len(explained.exception.text), len(plain.exception.text))
+
+    def test_a_policy_needs_a_name(self):
+        with self.assertRaisesRegex(hvac.exceptions.InvalidRequest, "'name' parameter not supplied"):
+            self.client.write_data("sys/policies/acl", data={"policy": "path \"a\" {}"})

@@ -14,9 +14,16 @@ use crate::server::Server;
 pub(crate) struct Coverage(BTreeSet<String>);
 
 impl Coverage {
-    /// Takes what this server was asked, up to now.
-    pub(crate) fn take(&mut self, server: &Server) -> io::Result<()> {
-        let figures = server.get("sys/metrics?format=prometheus")?;
+    /// Takes what this server was asked, up to now, and what those were asked whose figures a suite left as `*.prom`.
+    pub(crate) fn take(&mut self, server: &Server, work: &Path) -> io::Result<()> {
+        let mut figures = server.get("sys/metrics?format=prometheus")?;
+        for file in fs::read_dir(work)? {
+            let path = file?.path();
+            if path.extension().is_some_and(|extension| extension == "prom") {
+                figures += &fs::read_to_string(&path)?;
+                fs::remove_file(path)?;
+            }
+        }
         self.0.extend(figures.lines().filter_map(touched));
         Ok(())
     }

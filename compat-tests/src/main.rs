@@ -2,8 +2,9 @@
 //!
 //! A suite is a folder with an executable `run`. It gets `VAULT_ADDR`, `VAULT_TOKEN`, `COFFER`, the binary, and
 //! `COMPAT_WORK`, a folder under `target` for what it builds, and says what it did as `report.rs` reads it. Two more servers
-//! are at `COMPAT_TLS_ADDR`, whose authority is in the file `COMPAT_TLS_CACERT`, and at `COMPAT_SEALED_ADDR`. `conformance`
-//! alone is run by other rules: its `expected.txt` says what must pass.
+//! are at `COMPAT_TLS_ADDR`, whose authority is in the file `COMPAT_TLS_CACERT`, and at `COMPAT_SEALED_ADDR`. What a server
+//! of its own was asked a suite may leave there in `*.prom`, as the server's metrics tell it. `conformance`
+//! alone is run by other rules: its `expected.txt` says what must pass. What is called `…-slow` takes minutes to build.
 #![allow(clippy::print_stdout, reason = "what it prints is its product")]
 
 use std::error::Error;
@@ -15,7 +16,7 @@ use std::time::{Duration, Instant};
 
 use count::Count;
 use coverage::Coverage;
-use report::Report;
+use report::{Client, Report};
 use server::{Others, Server};
 
 mod conformance;
@@ -25,7 +26,7 @@ mod readme;
 mod report;
 mod server;
 
-const USAGE: &str = "usage: compat [conformance | clients | NAME]...   (without arguments: everything)";
+const USAGE: &str = "usage: compat [conformance | clients | slow | NAME]...   (without arguments: everything)";
 
 /// What came of a suite.
 struct Run {
@@ -43,46 +44,87 @@ struct Common {
 fn main() -> Result<ExitCode, Box<dyn Error>> {
     let asked: Vec<String> = std::env::args().skip(1).collect();
     let known = suites()?;
-    if let Some(unknown) = asked.iter().find(|name| *name != "clients" && !known.contains(name)) {
+    let is_known = |name: &String| known.contains(name) || GROUPS.iter().any(|group| group.name == name);
+    if let Some(unknown) = asked.iter().find(|name| !is_known(name)) {
         println!("no suite {unknown:?}\n{USAGE}\nsuites: {}", known.join(" "));
         return Ok(ExitCode::from(2));
     }
-    let wanted = |suite: &String| {
-        let client = suite != "conformance" && asked.iter().any(|name| name == "clients");
-        asked.is_empty() || client || asked.contains(suite)
-    };
+    let is_asked = |group: &Group| asked.is_empty() || asked.iter().any(|name| name == group.name);
+    let wanted =
+        |suite: &String| asked.contains(suite) || GROUPS.iter().any(|group| is_asked(group) && group.has(suite));
     let mut runs = Vec::new();
     let mut common = Common { others: Others::start(&work("others")?)?, coverage: Coverage::default() };
-    for suite in known.into_iter().filter(wanted) {
+    for suite in known.iter().filter(|suite| wanted(suite)) {
         println!("\n-- {suite}");
-        runs.push(run(suite, &mut common));
+        runs.push(run(suite.clone(), &mut common));
     }
-    let all_clients = asked.is_empty() || asked.iter().any(|name| name == "clients");
-    let total = summarize(runs, all_clients.then_some(&common.coverage))?;
+    let mut total = summarize(&runs);
+    for group in GROUPS {
+        total += group.check(&runs, is_asked(group).then_some(&common.coverage))?;
+    }
     println!("\n{total}");
     Ok(if total.failed == 0 { ExitCode::SUCCESS } else { ExitCode::FAILURE })
 }
 
-/// Prints what each suite and each client did. If it was all of them, it holds the README and the list of rows to it.
-fn summarize(runs: Vec<Run>, all_clients: Option<&Coverage>) -> Result<Count, Box<dyn Error>> {
-    println!("\n{:<14}{:>8}{:>8}{:>8}{:>9}", "suite", "passed", "failed", "skipped", "seconds");
-    for Run { suite, report: Report { count, .. }, took } in &runs {
-        let Count { passed, failed, skipped } = count;
-        println!("{suite:<14}{passed:>8}{failed:>8}{skipped:>8}{:>9.1}", took.as_secs_f64());
+/// Suites that are asked for together.
+struct Group {
+    name: &'static str,
+    has: fn(&str) -> bool,
+    /// The part of the README that says what its clients did.
+    part: Option<&'static str>,
+    /// Whether every row of the route table is theirs to touch.
+    covers: bool,
+}
+
+const GROUPS: &[Group] = &[
+    Group { name: "conformance", has: |suite| suite == "conformance", part: None, covers: false },
+    Group {
+        name: "clients",
+        has: |suite| suite != "conformance" && !is_slow(suite),
+        part: Some("clients"),
+        covers: true,
+    },
+    Group { name: "slow", has: is_slow, part: Some("slow clients"), covers: false },
+];
+
+fn is_slow(suite: &str) -> bool {
+    suite.ends_with("-slow")
+}
+
+impl Group {
+    fn has(&self, suite: &str) -> bool {
+        (self.has)(suite)
     }
-    let mut total: Count = runs.iter().map(|run| run.report.count).sum();
-    let clients: Vec<_> = runs.into_iter().flat_map(|run| run.report.clients).collect();
-    if !clients.is_empty() {
+
+    /// Prints what each of its clients did. If it was all of them, it holds the README and the list of rows to it.
+    fn check(&self, runs: &[Run], all: Option<&Coverage>) -> Result<Count, Box<dyn Error>> {
+        let runs: Vec<&Run> = runs.iter().filter(|run| self.has(&run.suite)).collect();
+        let clients: Vec<&Client> = runs.iter().flat_map(|run| &run.report.clients).collect();
+        let mut checked = Count::default();
+        let (Some(part), false) = (self.part, clients.is_empty()) else { return Ok(checked) };
         let table = report::table(&clients);
         println!("\n{table}");
+        let done: Count = runs.iter().map(|run| run.report.count).sum();
         // What suites that failed, or that lacked a tool, would have done is not known.
-        if let Some(coverage) = all_clients.filter(|_| total.failed == 0 && total.skipped == 0) {
-            total += readme::check(&home().with_file_name("README.md"), "clients", &table)?;
-            let routes = home().with_file_name("tests").join("golden/routes.txt");
-            total += coverage.check(&routes, &home().join("coverage.txt"))?;
+        if let Some(coverage) = all.filter(|_| done.failed == 0 && done.skipped == 0) {
+            checked += readme::check(&home().with_file_name("README.md"), part, &table)?;
+            if self.covers {
+                let routes = home().with_file_name("tests").join("golden/routes.txt");
+                checked += coverage.check(&routes, &home().join("coverage.txt"))?;
+            }
         }
+        Ok(checked)
     }
-    Ok(total)
+}
+
+/// Prints what each suite did.
+fn summarize(runs: &[Run]) -> Count {
+    println!("\n{:<16}{:>8}{:>8}{:>8}{:>9}", "suite", "passed", "failed", "skipped", "seconds");
+    for Run { suite, report: Report { count, .. }, took } in runs {
+        let Count { passed, failed, skipped } = count;
+        println!("{suite:<16}{passed:>8}{failed:>8}{skipped:>8}{:>9.1}", took.as_secs_f64());
+    }
+    runs.iter().map(|run| run.report.count).sum()
 }
 
 /// The names of all suites, `conformance` first.
@@ -115,7 +157,10 @@ fn try_run(suite: &str, common: &mut Common) -> Result<Report, Box<dyn Error>> {
         Report { count: conformance::run(&home().join(suite), &server, &work)?, ..Report::default() }
     } else {
         let report = run_script(&home().join(suite), &server, &common.others, &work)?;
-        common.coverage.take(&server)?;
+        // A row that only a slow client touches would be untouched where these are not run.
+        if !is_slow(suite) {
+            common.coverage.take(&server, &work)?;
+        }
         report
     };
     if let Some(complaint) = server.complaint()? {

@@ -57,14 +57,20 @@ fn done(line: &str) -> Option<(Count, &str)> {
     Some((count, area))
 }
 
-/// The table of clients and areas, in Markdown: how many things each client did, `–` where it did nothing.
-pub(crate) fn table(clients: &[Client]) -> String {
-    let mut rows: Vec<&Client> = clients.iter().collect();
-    rows.sort_by_key(|client| client.name.to_lowercase());
+/// The table of clients and areas, in Markdown: how many things each client did, `–` where it did nothing. A client may be
+/// in several suites.
+pub(crate) fn table(clients: &[&Client]) -> String {
+    let mut rows = BTreeMap::<_, BTreeMap<&str, Count>>::new();
+    for Client { name, version, areas } in clients {
+        let row = rows.entry((name.to_lowercase(), name, version)).or_default();
+        for (area, count) in areas {
+            *row.entry(area).or_default() += *count;
+        }
+    }
     let mut text = format!("| client | version | {} |\n|---|---|{}\n", AREAS.join(" | "), "---:|".repeat(AREAS.len()));
-    for client in rows {
-        let cells = AREAS.map(|area| client.areas.get(area).map_or_else(|| "–".to_owned(), cell));
-        text += &format!("| {} | {} | {} |\n", client.name, client.version, cells.join(" | "));
+    for ((_, name, version), areas) in rows {
+        let cells = AREAS.map(|area| areas.get(area).map_or_else(|| "–".to_owned(), cell));
+        text += &format!("| {name} | {version} | {} |\n", cells.join(" | "));
     }
     text
 }

@@ -56,6 +56,12 @@ ct_refused() {
     ! said=$(VAULT_TOKEN=hvs.none template '{{ with secret "secret/shop" }}{{ end }}' 2>&1) &&
         [[ $said = *"permission denied"* ]]
 }
+ct_tls() {
+    VAULT_ADDR=$COMPAT_TLS_ADDR call POST secret/data/shop '{"data": {"password": "hunter6"}}' >/dev/null
+    export VAULT_ADDR=$COMPAT_TLS_ADDR
+    local asks='{{ with secret "secret/shop" }}{{ .Data.data.password }}{{ end }}'
+    [ "$(VAULT_CACERT=$COMPAT_TLS_CACERT template "$asks")" = hunter6 ] && ! template "$asks"
+}
 
 check kv2 "a secret with versions is written into a file" ct_versions
 check kv1 "a secret without versions is written into a file" ct_plain
@@ -64,3 +70,4 @@ check transit "something is encrypted on the way" ct_transit
 check wrapping "the token comes wrapped" ct_wrapped
 check token "the token is renewed, and the file is kept up to date" ct_lives
 check errors "403 ends it" ct_refused
+check tls "a secret comes over TLS, and only where the authority is trusted" ct_tls
