@@ -2,10 +2,11 @@
 
 use std::process::ExitCode;
 
+use coffer::wiping::Wiping;
 use mimalloc::MiMalloc;
 
 #[global_allocator]
-static ALLOCATOR: MiMalloc = MiMalloc;
+static ALLOCATOR: Wiping<MiMalloc> = Wiping(MiMalloc);
 
 #[allow(clippy::print_stderr, reason = "where people and scripts look for what went wrong")]
 fn main() -> ExitCode {

@@ -1,40 +1,39 @@
 //! Authenticated encryption in place, as transit's ciphertexts have it: nonce ‖ ciphertext ‖ tag. Does not know key
 //! names, versions or the text around a ciphertext.
 
-use aws_lc_rs::aead::{self, Aad, LessSafeKey, Nonce, UnboundKey};
 use chacha20poly1305::aead::{AeadInOut, KeyInit};
 use chacha20poly1305::{Tag, XChaCha20Poly1305, XNonce};
 use thiserror::Error;
 
+use super::arena::Hidden;
+use super::lc::AeadKey;
 use super::mac::HmacSha256;
 use super::random::Random;
-use super::secret::wipe;
+use super::secret::{on_wiped_stack, wipe};
 
 /// One key, expanded once and shared between threads.
 ///
-/// The keys of AES-GCM and ChaCha20-Poly1305 live in memory of AWS-LC, which wipes all that it frees; the key of
-/// XChaCha20-Poly1305 is boxed and its crate wipes it on drop. Making the latter may leave a copy on the stack.
+/// It lies in the [`arena`](super::arena). XChaCha20-Poly1305 derives a key from it for each message, on the stack, where the
+/// crate wipes what it holds but not what a register was put aside in.
 pub struct Cipher {
     algorithm: Algorithm,
     key: Key,
 }
 
 enum Key {
-    AwsLc(LessSafeKey),
-    XChaCha(Box<XChaCha20Poly1305>),
+    AwsLc(AeadKey),
+    XChaCha(Hidden<XChaCha20Poly1305>),
 }
 
 impl Cipher {
     /// Expands a key of [`Algorithm::key_len`] bytes.
     pub fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, Error> {
-        let expand = |algorithm| UnboundKey::new(algorithm, key).map(LessSafeKey::new).map_err(|_| Error::KeyLength);
         let key = match algorithm {
-            Algorithm::Aes128Gcm => Key::AwsLc(expand(&aead::AES_128_GCM)?),
-            Algorithm::Aes256Gcm => Key::AwsLc(expand(&aead::AES_256_GCM)?),
-            Algorithm::ChaCha20Poly1305 => Key::AwsLc(expand(&aead::CHACHA20_POLY1305)?),
             Algorithm::XChaCha20Poly1305 => {
-                Key::XChaCha(Box::new(XChaCha20Poly1305::new_from_slice(key).map_err(|_| Error::KeyLength)?))
+                let expanded = on_wiped_stack(|| XChaCha20Poly1305::new_from_slice(key).map(Hidden::new));
+                Key::XChaCha(expanded.map_err(|_| Error::KeyLength)?)
             }
+            _ => Key::AwsLc(AeadKey::new(algorithm, key).map_err(|_| Error::KeyLength)?),
         };
         Ok(Self { algorithm, key })
     }
@@ -107,9 +106,7 @@ impl Cipher {
         let refused = Error::Authentication(self.algorithm);
         let (message, tag) = ciphertext.split_last_chunk_mut::<TAG_LEN>().ok_or(refused)?;
         let authentic = match &self.key {
-            Key::AwsLc(key) => Nonce::try_assume_unique_for_key(nonce)
-                .and_then(|nonce| key.open_in_place_separate_tag(nonce, Aad::from(aad), tag.as_slice(), message))
-                .is_ok(),
+            Key::AwsLc(key) => key.open(nonce, aad, message, tag).is_ok(),
             Key::XChaCha(key) => XNonce::try_from(nonce).is_ok_and(|nonce| {
                 key.decrypt_inout_detached(&nonce, aad, (&mut *message).into(), &Tag::from(*tag)).is_ok()
             }),
@@ -136,10 +133,7 @@ impl Cipher {
     fn encrypt_parts(&self, aad: &[u8], parts: Parts<'_>) -> Result<(), Error> {
         let Parts { nonce, message, tag } = parts;
         match &self.key {
-            Key::AwsLc(key) => {
-                let nonce = Nonce::try_assume_unique_for_key(nonce).map_err(|_| Error::NonceLength)?;
-                key.seal_in_place_scatter(nonce, Aad::from(aad), message, &[], tag).map_err(|_| Error::TooLong)
-            }
+            Key::AwsLc(key) => key.seal(nonce, aad, message, tag).map_err(|_| Error::TooLong),
             Key::XChaCha(key) => {
                 let nonce = XNonce::try_from(&*nonce).map_err(|_| Error::NonceLength)?;
                 let made = key.encrypt_inout_detached(&nonce, aad, message.into()).map_err(|_| Error::TooLong)?;

@@ -3,8 +3,9 @@
 
 use der::asn1::{AnyRef, BitString};
 use der::oid::ObjectIdentifier;
+use der::oid::db::rfc5280;
 use der::{Decode, Encode};
-use x509_cert::ext::pkix::BasicConstraints;
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
 use x509_cert::request::{CertReq, CertReqInfo, Version};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
@@ -67,25 +68,39 @@ fn signature_algorithm(public: &PublicKey) -> (AlgorithmIdentifierOwned, Option<
 }
 
 /// A certificate, with what it says of its key.
-#[derive(Clone)]
+#[derive(Clone, Debug)]
 pub struct Certificate {
     der: Vec<u8>,
-    key: SubjectPublicKeyInfoOwned,
+    read: x509_cert::Certificate,
     is_ca: bool,
+}
+
+/// What is done in TLS with the key of a certificate.
+#[derive(Clone, Copy, Debug)]
+pub enum Purpose {
+    Server,
+    Client,
+}
+
+/// What the issuer of a certificate signed, and how.
+pub struct Signed {
+    pub contents: Vec<u8>,
+    /// `AlgorithmIdentifier` in DER.
+    pub algorithm: Vec<u8>,
+    pub signature: Vec<u8>,
 }
 
 impl Certificate {
     /// Reads one certificate.
     pub fn from_der(der: Vec<u8>) -> Result<Self, Error> {
         let malformed = Error::Malformed("x509: malformed certificate");
-        let certificate = x509_cert::Certificate::from_der(&der).map_err(|_| malformed)?;
-        let certificate = certificate.tbs_certificate();
-        let constraints = certificate
+        let read = x509_cert::Certificate::from_der(&der).map_err(|_| malformed)?;
+        let constraints = read
+            .tbs_certificate()
             .get_extension::<BasicConstraints>()
             .map_err(|_| Error::Malformed("x509: invalid basic constraints"))?;
         let is_ca = constraints.is_some_and(|(_, constraints)| constraints.ca);
-        let key = certificate.subject_public_key_info().clone();
-        Ok(Self { der, key, is_ca })
+        Ok(Self { der, read, is_ca })
     }
 
     /// Reads all certificates of a PEM text. Blocks with other labels are skipped; text behind the last block is an error.
@@ -119,18 +134,67 @@ impl Certificate {
 
     /// The key that it certifies; an error if the key is of a kind that [`PublicKey`] has not.
     pub fn public_key(&self) -> Result<PublicKey, Error> {
-        PublicKey::from_spki(&self.key.to_der()?)
+        PublicKey::from_spki(&self.spki()?)
+    }
+
+    /// The key that it certifies, of whatever kind: the `SubjectPublicKeyInfo` in DER.
+    pub fn spki(&self) -> Result<Vec<u8>, Error> {
+        Ok(self.read.tbs_certificate().subject_public_key_info().to_der()?)
     }
 
     /// What Go calls the algorithm of the key.
     pub fn algorithm_name(&self) -> &'static str {
-        match self.key.algorithm.oid {
+        match self.read.tbs_certificate().subject_public_key_info().algorithm.oid {
             RSA_ENCRYPTION => "RSA",
             DSA => "DSA",
             EC_PUBLIC_KEY => "ECDSA",
             ED25519 => "Ed25519",
             _ => "0",
         }
+    }
+
+    /// Whether it is of the first version of X.509, which has no extensions.
+    pub fn is_of_version_1(&self) -> bool {
+        self.read.tbs_certificate().version() == x509_cert::Version::V1
+    }
+
+    /// Whether it holds at a time, in seconds since 1970.
+    pub fn is_valid_at(&self, now_s: u64) -> bool {
+        let validity = self.read.tbs_certificate().validity();
+        let [from, to] = [validity.not_before, validity.not_after].map(|time| time.to_unix_duration().as_secs());
+        (from..=to).contains(&now_s)
+    }
+
+    /// Whether it may be shown by servers or by clients: it says so, or says nothing of what it is for.
+    pub fn is_for(&self, purpose: Purpose) -> bool {
+        let wanted = match purpose {
+            Purpose::Server => rfc5280::ID_KP_SERVER_AUTH,
+            Purpose::Client => rfc5280::ID_KP_CLIENT_AUTH,
+        };
+        match self.read.tbs_certificate().get_extension::<ExtendedKeyUsage>() {
+            Ok(None) => true,
+            Ok(Some((_, ExtendedKeyUsage(usages)))) => {
+                usages.iter().any(|usage| [wanted, rfc5280::ANY_EXTENDED_KEY_USAGE].contains(usage))
+            }
+            Err(_) => false,
+        }
+    }
+
+    /// Whether it names another's subject as its issuer. Who signed it is another question.
+    pub fn names_as_issuer(&self, other: &Self) -> bool {
+        self.read.tbs_certificate().issuer() == other.read.tbs_certificate().subject()
+    }
+
+    /// What its issuer signed.
+    pub fn signed(&self) -> Result<Signed, Error> {
+        let contents = self.read.tbs_certificate();
+        let (algorithm, signature) = (self.read.signature_algorithm(), self.read.signature().as_bytes());
+        let signature = signature.filter(|_| algorithm == contents.signature());
+        Ok(Signed {
+            contents: contents.to_der()?,
+            algorithm: algorithm.to_der()?,
+            signature: signature.ok_or(Error::Malformed("x509: malformed signature"))?.to_vec(),
+        })
     }
 }
 

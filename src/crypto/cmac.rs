@@ -4,8 +4,14 @@ use aws_lc_rs::cmac;
 use subtle::ConstantTimeEq;
 use thiserror::Error;
 
-/// One key, expanded once and shared between threads. It lives in memory of AWS-LC, which wipes all that it frees.
-pub struct Cmac(cmac::Key);
+use super::secret::Secret;
+
+/// One key, shared between threads. It is expanded for each MAC anew, in memory of AWS-LC, which wipes all that it frees:
+/// kept, it would lie where the [`arena`](super::arena) is not.
+pub struct Cmac {
+    algorithm: cmac::Algorithm,
+    key: Secret<[u8]>,
+}
 
 impl Cmac {
     /// Takes a key of 16, 24 or 32 bytes.
@@ -16,12 +22,13 @@ impl Cmac {
             32 => cmac::AES_256,
             _ => return Err(Error::KeyLength),
         };
-        cmac::Key::new(algorithm, key).map(Self).map_err(|_| Error::Internal)
+        Ok(Self { algorithm, key: Secret::copy_of(key) })
     }
 
     /// `CMAC[key](message)`.
     pub fn compute(&self, message: &[u8]) -> Result<[u8; MAC_LEN], Error> {
-        let tag = cmac::sign(&self.0, message).map_err(|_| Error::Internal)?;
+        let key = cmac::Key::new(self.algorithm, self.key.expose()).map_err(|_| Error::Internal)?;
+        let tag = cmac::sign(&key, message).map_err(|_| Error::Internal)?;
         tag.as_ref().try_into().map_err(|_| Error::Internal)
     }
 

@@ -3,12 +3,13 @@
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::arena::Hidden;
 use super::lc;
 
 /// A private key, expanded once and shared between threads; wiped when dropped.
 pub struct PrivateKey {
     public: [u8; 32],
-    private: Box<Zeroizing<[u8; 64]>>,
+    private: Hidden<Zeroizing<[u8; 64]>>,
 }
 
 impl PrivateKey {

@@ -4,10 +4,9 @@ use zeroize::Zeroizing;
 
 /// Two digits a byte.
 pub fn encode(bytes: &[u8]) -> String {
-    let mut text = String::with_capacity(2 * bytes.len());
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]);
-    text.extend(digits.filter_map(|digit| char::from_digit(digit.into(), 16)));
-    text
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
+    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).map(digit).collect();
+    String::from_utf8(digits).unwrap_or_default()
 }
 
 /// The bytes of a text of digits, in either case; `None` if it is something else.

@@ -1,20 +1,23 @@
 //! AWS-LC, called directly for what `aws-lc-rs` does not offer: RSA with every padding, hash and salt length, ECDSA over
-//! digests of any length, and Ed25519ctx and Ed25519ph. The only module with `unsafe`; knows no scheme beyond its calls.
+//! digests of any length, Ed25519ctx and Ed25519ph, and AEAD keys in memory of ours. Knows no scheme beyond its calls.
 //!
 //! What makes it sound:
 //!
-//! - No pointer leaves the module. Each object of AWS-LC has one [`Owned`] that frees it, and AWS-LC wipes what it frees.
+//! - No pointer leaves the module. Each object of AWS-LC has one [`Owned`] that frees it, and AWS-LC wipes what it frees;
+//!   an [`AeadKey`] lies in the arena and holds no other memory.
 //! - Buffers go over as the pointer and the length of one slice, and AWS-LC keeps neither after the call.
-//! - A [`Key`] does not change once it is made. An [`Operation`] belongs to one thread.
+//! - A [`Key`] or an [`AeadKey`] does not change once it is made. An [`Operation`] belongs to one thread.
 //! - Whatever fails leaves nothing in the thread's error queue, where the next caller would find it.
 
 use std::ffi::c_int;
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::ptr::{self, NonNull};
 
 use aws_lc_sys as sys;
 use zeroize::Zeroizing;
 
+use super::aead::{Algorithm, TAG_LEN};
+use super::arena::Hidden;
 use super::ed25519::Variant;
 use super::hash::Hash;
 use super::rsa::{Padding, SaltLength, Scheme};
@@ -62,6 +65,129 @@ impl<T> Drop for Owned<T> {
     fn drop(&mut self) {
         // SAFETY: `new` was promised that the object is ours alone and that `free` frees it; this happens once.
         unsafe { (self.free)(self.as_ptr()) };
+    }
+}
+
+/// A key of AES-GCM or ChaCha20-Poly1305, expanded in the arena: what it is expanded to begins with the key itself.
+pub(super) struct AeadKey(Hidden<MaybeUninit<sys::EVP_AEAD_CTX>>);
+
+// SAFETY: AWS-LC lets several threads use one `EVP_AEAD_CTX`: sealing and opening only read it.
+unsafe impl Send for AeadKey {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for AeadKey {}
+
+impl AeadKey {
+    /// Fails if the key has not the algorithm's length, or the algorithm is not of AWS-LC.
+    pub(super) fn new(algorithm: Algorithm, key: &[u8]) -> Result<Self, Failure> {
+        // SAFETY: the functions take nothing and return tables that live as long as the program.
+        let aead = unsafe {
+            match algorithm {
+                Algorithm::Aes128Gcm => sys::EVP_aead_aes_128_gcm(),
+                Algorithm::Aes256Gcm => sys::EVP_aead_aes_256_gcm(),
+                Algorithm::ChaCha20Poly1305 => sys::EVP_aead_chacha20_poly1305(),
+                Algorithm::XChaCha20Poly1305 => return Err(Failure),
+            }
+        };
+        let mut own = Self(Hidden::new(MaybeUninit::uninit()));
+        let context = own.0.as_mut_ptr();
+        // SAFETY: the context is ours and has room for one. From here on it is valid to clean up, and after success to use.
+        check(unsafe {
+            sys::EVP_AEAD_CTX_zero(context);
+            sys::EVP_AEAD_CTX_init(context, aead, key.as_ptr(), key.len(), TAG_LEN, ptr::null_mut())
+        })?;
+        Ok(own)
+    }
+
+    /// Encrypts where the message lies.
+    pub(super) fn seal(&self, nonce: &[u8], aad: &[u8], message: &mut [u8], tag: &mut [u8]) -> Result<(), Failure> {
+        let (text, len, mut tag_len) = (message.as_mut_ptr(), message.len(), 0);
+        // SAFETY: the context is complete. Each pointer comes with the length of its slice, and in place is allowed.
+        check(unsafe {
+            sys::EVP_AEAD_CTX_seal_scatter(
+                self.0.as_ptr(),
+                text,
+                tag.as_mut_ptr(),
+                &raw mut tag_len,
+                tag.len(),
+                nonce.as_ptr(),
+                nonce.len(),
+                text,
+                len,
+                ptr::null(),
+                0,
+                aad.as_ptr(),
+                aad.len(),
+            )
+        })
+    }
+
+    /// Decrypts where the message lies. What is there after a failure is worth nothing.
+    pub(super) fn open(&self, nonce: &[u8], aad: &[u8], message: &mut [u8], tag: &[u8]) -> Result<(), Failure> {
+        let (text, len) = (message.as_mut_ptr(), message.len());
+        // SAFETY: as for `seal`.
+        check(unsafe {
+            sys::EVP_AEAD_CTX_open_gather(
+                self.0.as_ptr(),
+                text,
+                nonce.as_ptr(),
+                nonce.len(),
+                text,
+                len,
+                tag.as_ptr(),
+                tag.len(),
+                aad.as_ptr(),
+                aad.len(),
+            )
+        })
+    }
+}
+
+impl Drop for AeadKey {
+    fn drop(&mut self) {
+        // SAFETY: `new` made the context valid, and this happens once.
+        unsafe { sys::EVP_AEAD_CTX_cleanup(self.0.as_mut_ptr()) };
+    }
+}
+
+/// A key of HMAC, hashed in, in the arena.
+pub(super) struct MacKey(Hidden<MaybeUninit<sys::HMAC_CTX>>);
+
+// SAFETY: an `HMAC_CTX` is plain bytes beside pointers to tables, and is only read: each message has a copy of its own.
+unsafe impl Send for MacKey {}
+// SAFETY: as for `Send`.
+unsafe impl Sync for MacKey {}
+
+impl MacKey {
+    /// Takes a key of any length, and a hash that is not SHA-3.
+    pub(super) fn new(hash: Hash, key: &[u8]) -> Result<Self, Failure> {
+        let mut own = Self(Hidden::new(MaybeUninit::uninit()));
+        let context = own.0.as_mut_ptr();
+        // SAFETY: the context is ours and has room for one; pointer and length of the key are one slice's, and nothing of
+        // it is kept.
+        check(unsafe {
+            sys::HMAC_CTX_init(context);
+            sys::HMAC_Init_ex(context, key.as_ptr().cast(), key.len(), evp_md(hash), ptr::null_mut())
+        })?;
+        Ok(own)
+    }
+
+    /// The MAC of all parts, one behind the other, in `mac`, which is as long. No copy of the message stays on the stack,
+    /// as it does when a context is moved.
+    pub(super) fn compute(&self, parts: &[&[u8]], mac: &mut [u8]) -> Result<(), Failure> {
+        let mut context = MaybeUninit::uninit();
+        let context: *mut sys::HMAC_CTX = context.as_mut_ptr();
+        // SAFETY: the context has room for one and stays where it is; the key's is complete. The result is not longer than
+        // the hash, and nothing is written unless there is room for that.
+        unsafe {
+            let mut code = sys::HMAC_CTX_copy(context, self.0.as_ptr());
+            for part in parts {
+                code &= sys::HMAC_Update(context, part.as_ptr(), part.len());
+            }
+            let fits = sys::HMAC_size(context) == mac.len();
+            code &= c_int::from(fits && sys::HMAC_Final(context, mac.as_mut_ptr(), ptr::null_mut()) == 1);
+            sys::HMAC_CTX_cleanup(context);
+            check(code)
+        }
     }
 }
 
@@ -303,10 +429,10 @@ fn evp_md(hash: Hash) -> *const sys::EVP_MD {
     }
 }
 
-/// The public key of an Ed25519 seed, and the private key as AWS-LC wants it: `seed ‖ public key`, on the heap, so that
+/// The public key of an Ed25519 seed, and the private key as AWS-LC wants it: `seed ‖ public key`, in the arena, so that
 /// moving it leaves no copy.
-pub(super) fn ed25519_keys(seed: &[u8; 32]) -> ([u8; 32], Box<Zeroizing<[u8; 64]>>) {
-    let (mut public, mut private) = ([0; 32], Box::new(Zeroizing::new([0; 64])));
+pub(super) fn ed25519_keys(seed: &[u8; 32]) -> ([u8; 32], Hidden<Zeroizing<[u8; 64]>>) {
+    let (mut public, mut private) = ([0; 32], Hidden::new(Zeroizing::new([0; 64])));
     // SAFETY: the arrays have the 32, 64 and 32 bytes that the function writes and reads.
     unsafe { sys::ED25519_keypair_from_seed(public.as_mut_ptr(), private.as_mut_ptr(), seed.as_ptr()) };
     (public, private)

@@ -33,6 +33,8 @@ pub mod shamir;
 pub mod totp;
 pub mod wiped;
 
+#[expect(unsafe_code, reason = "memory that the allocator does not have; what lies in it is given out as by a `Box`")]
+pub mod arena;
 #[expect(unsafe_code, reason = "AWS-LC is written in C; this module is the only one that calls it")]
 mod lc;
 

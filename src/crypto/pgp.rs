@@ -13,6 +13,9 @@ mod certificate;
 mod message;
 mod packet;
 
+pub use certificate::has_private;
+pub use packet::unarmored;
+
 /// Somebody's public key.
 #[derive(Clone)]
 pub struct PgpKey {
@@ -32,6 +35,8 @@ pub enum Error {
     Version,
     #[error("it was revoked")]
     Revoked,
+    #[error("it is too large: export it without what others have signed (gpg --export-options export-minimal)")]
+    TooLarge,
     #[error(
         "it has no key to encrypt for that is in force, is bound to it, and is of RSA, Curve25519 or a curve of NIST"
     )]

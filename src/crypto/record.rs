@@ -5,19 +5,20 @@ use aes_gcm::{Aes256Gcm, Nonce, Tag};
 use thiserror::Error;
 use zeroize::Zeroizing;
 
+use super::arena::Hidden;
 use super::random::Random;
-use super::secret::wipe;
+use super::secret::{on_wiped_stack, wipe};
 
-/// One AES-256-GCM key (NIST SP 800-38D), expanded once. On the heap, so that moving it copies no key bytes, and wiped
-/// when dropped.
+/// One AES-256-GCM key (NIST SP 800-38D), expanded once. It lies in the [`arena`](super::arena), so that moving it copies
+/// no key bytes, and is wiped when dropped.
 ///
 /// With random nonces, one key is good for 2^32 encryptions; counting them is the owner's duty.
-pub struct RecordKey(Box<Aes256Gcm>);
+pub struct RecordKey(Hidden<Aes256Gcm>);
 
 impl RecordKey {
     /// Expands the key.
     pub fn new(key: &[u8; 32]) -> Self {
-        Self(Box::new(Aes256Gcm::new(key.into())))
+        Self(on_wiped_stack(|| Hidden::new(Aes256Gcm::new(key.into()))))
     }
 
     /// Appends `nonce(12) ‖ AES-256-GCM[key, nonce, aad](plaintext) ‖ tag(16)` to `out`, with a random nonce. On an

@@ -3,9 +3,13 @@
 use subtle::ConstantTimeEq;
 use zeroize::Zeroize;
 
+use super::arena::Hidden;
+
 /// A secret value: it can be looked at through [`expose`](Self::expose) and in no other way.
 ///
-/// It lies on the heap, so that moving the secret copies a pointer and not its bytes, and is wiped when dropped. It has
+/// It lies in the [`arena`](super::arena), so that moving the secret copies a pointer and not its bytes and nobody outside
+/// of the process can read it, and is wiped when dropped. What a `String` or a `Vec` holds stays on the heap; bytes whose
+/// number is not known beforehand are a `Secret<[u8]>`. It has
 /// no `Debug`, `Display`, `Clone` or `Serialize`, hence no log line, error text or reply can carry it unseen.
 ///
 /// ```
@@ -38,13 +42,13 @@ use zeroize::Zeroize;
 /// let key = Secret::new([7u8; 32]);
 /// let _ = serde_json::to_string(&key);
 /// ```
-pub struct Secret<T: Zeroize>(Box<T>);
+pub struct Secret<T: Zeroize + ?Sized>(Hidden<T>);
 
 impl<T: Zeroize> Secret<T> {
     /// Takes the value in. The caller's own copy, if `T` is `Copy`, stays the caller's to wipe;
     /// [`made_by`](Self::made_by) leaves none.
     pub fn new(value: T) -> Self {
-        Self(Box::new(value))
+        Self(Hidden::new(value))
     }
 
     /// Lets `make` write the value where it will stay, so that no other copy ever exists.
@@ -56,14 +60,23 @@ impl<T: Zeroize> Secret<T> {
         make(&mut secret.0);
         secret
     }
+}
 
+impl Secret<[u8]> {
+    /// These bytes; the caller's own are the caller's to wipe.
+    pub fn copy_of(bytes: &[u8]) -> Self {
+        Self(Hidden::copy_of(bytes))
+    }
+}
+
+impl<T: Zeroize + ?Sized> Secret<T> {
     /// The value, for the one operation that needs it.
     pub fn expose(&self) -> &T {
         &self.0
     }
 }
 
-impl<T: Zeroize + AsRef<[u8]>> Secret<T> {
+impl<T: Zeroize + AsRef<[u8]> + ?Sized> Secret<T> {
     /// Whether the secret's bytes are these, in time that depends on the lengths only.
     pub fn matches(&self, bytes: &[u8]) -> bool {
         self.expose().as_ref().ct_eq(bytes).into()
@@ -71,15 +84,15 @@ impl<T: Zeroize + AsRef<[u8]>> Secret<T> {
 }
 
 /// Equal bytes, compared in constant time.
-impl<T: Zeroize + AsRef<[u8]>> PartialEq for Secret<T> {
+impl<T: Zeroize + AsRef<[u8]> + ?Sized> PartialEq for Secret<T> {
     fn eq(&self, other: &Self) -> bool {
         self.matches(other.expose().as_ref())
     }
 }
 
-impl<T: Zeroize + AsRef<[u8]>> Eq for Secret<T> {}
+impl<T: Zeroize + AsRef<[u8]> + ?Sized> Eq for Secret<T> {}
 
-impl<T: Zeroize> Drop for Secret<T> {
+impl<T: Zeroize + ?Sized> Drop for Secret<T> {
     fn drop(&mut self) {
         self.0.zeroize();
     }
@@ -92,6 +105,25 @@ pub fn wipe(bytes: &mut [u8]) {
     bytes.fill(0);
     zeroize::optimization_barrier(bytes);
 }
+
+/// Runs what leaves keys on the stack, and overwrites what it used there.
+pub fn on_wiped_stack<T>(work: impl FnOnce() -> T) -> T {
+    // A frame of its own each: what is overwritten lies where the work was done.
+    #[inline(never)]
+    fn run<T>(work: impl FnOnce() -> T) -> T {
+        work()
+    }
+    #[inline(never)]
+    fn wipe_stack() {
+        wipe(&mut [0; STACK_BYTES]);
+    }
+    let done = run(work);
+    wipe_stack();
+    done
+}
+
+/// More than the functions take that expand keys.
+const STACK_BYTES: usize = 8 << 10;
 
 #[cfg(test)]
 mod tests {

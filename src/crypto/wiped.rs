@@ -1,11 +1,15 @@
 //! A buffer for texts that may hold secrets, on their way from and to a socket. Does not know what they say.
 
+use std::io::{self, Write};
 use std::mem;
 use std::ops::{Deref, DerefMut};
 
+use zeroize::Zeroizing;
+
 use super::secret::wipe;
 
-/// Bytes that are wiped when they are dropped.
+/// Bytes that are wiped when they are dropped. They cannot be got at as a `Vec`, which leaves behind what it moves as it
+/// grows.
 ///
 /// `Zeroizing<Vec<u8>>` wipes byte by byte, which for a body of a mebibyte takes longer than to encrypt it.
 #[derive(Default)]
@@ -29,11 +33,56 @@ impl Wiped {
     pub fn append(&mut self, piece: &[u8], capacity: usize) {
         let needed = self.0.len() + piece.len();
         if needed > self.0.capacity() {
-            let mut larger = Self::with_capacity(capacity.max(needed));
-            larger.0.extend_from_slice(&self.0);
-            mem::swap(self, &mut larger);
+            self.move_to(capacity.max(needed));
         }
         self.0.extend_from_slice(piece);
+    }
+
+    pub fn extend_from_slice(&mut self, piece: &[u8]) {
+        self.reserve(piece.len());
+        self.0.extend_from_slice(piece);
+    }
+
+    pub fn push(&mut self, byte: u8) {
+        self.reserve(1);
+        self.0.push(byte);
+    }
+
+    /// Appends so many zeros, to be written over.
+    pub fn room(&mut self, bytes: usize) -> &mut [u8] {
+        self.reserve(bytes);
+        let end = self.0.len();
+        self.0.resize(end + bytes, 0);
+        &mut self.0[end..]
+    }
+
+    pub fn capacity(&self) -> usize {
+        self.0.capacity()
+    }
+
+    pub fn reserve(&mut self, more: usize) {
+        let needed = self.0.len() + more;
+        if needed > self.0.capacity() {
+            self.move_to(needed.max(2 * self.0.capacity()));
+        }
+    }
+
+    #[cold]
+    fn move_to(&mut self, capacity: usize) {
+        let mut larger = Self::with_capacity(capacity);
+        larger.0.extend_from_slice(&self.0);
+        mem::swap(self, &mut larger);
+    }
+}
+
+impl Write for Wiped {
+    fn write(&mut self, piece: &[u8]) -> io::Result<usize> {
+        self.extend_from_slice(piece);
+        Ok(piece.len())
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        Ok(())
     }
 }
 
@@ -43,16 +92,22 @@ impl From<Vec<u8>> for Wiped {
     }
 }
 
-impl Deref for Wiped {
-    type Target = Vec<u8>;
+impl From<Wiped> for Zeroizing<Vec<u8>> {
+    fn from(mut bytes: Wiped) -> Self {
+        Self::new(mem::take(&mut bytes.0))
+    }
+}
 
-    fn deref(&self) -> &Vec<u8> {
+impl Deref for Wiped {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
         &self.0
     }
 }
 
 impl DerefMut for Wiped {
-    fn deref_mut(&mut self) -> &mut Vec<u8> {
+    fn deref_mut(&mut self) -> &mut [u8] {
         &mut self.0
     }
 }
@@ -85,5 +140,23 @@ mod tests {
         bytes.append(&[b'i'; 200], 150);
         assert_eq!(bytes.len(), 208);
         assert!(bytes.as_ref().starts_with(b"abcdefghiii"));
+    }
+
+    /// What grows as a vector does moves to another place, and what was in the first one can be wiped.
+    #[test]
+    fn grows_by_moving() {
+        let mut bytes = Wiped::with_capacity(4);
+        let mut expected = Vec::new();
+        for (number, room) in (0..200_u8).zip([4, 4, 4, 4, 8, 8, 8, 8].into_iter().chain([16; 8]).chain([0; 200])) {
+            bytes.push(number);
+            expected.push(number);
+            assert!(room == 0 || bytes.0.capacity() == room, "{number}");
+        }
+        bytes.extend_from_slice(&[1; 1_000]);
+        bytes.write_all(&[2; 3]).unwrap();
+        bytes.reserve(5_000);
+        assert!(bytes.0.capacity() >= 6_203);
+        bytes.room(4)[3] = 9;
+        assert_eq!(*bytes, *[expected, vec![1; 1_000], vec![2; 3], vec![0, 0, 0, 9]].concat());
     }
 }

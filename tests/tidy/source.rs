@@ -181,8 +181,10 @@ fn read_tree(root: &Path, folder: &Path, found: &mut Vec<Source>) {
         let path = entry.path();
         let name = entry.file_name();
         let kind = path.extension().unwrap_or_default().to_string_lossy().into_owned();
-        let skipped = SKIPPED.iter().any(|skipped| name == *skipped);
-        if path.is_dir() && !skipped {
+        if SKIPPED.iter().any(|skipped| name == *skipped) {
+            continue;
+        }
+        if path.is_dir() {
             read_tree(root, &path, found);
         } else if path.is_file() && KINDS.contains(&kind.as_str()) {
             let name = path.strip_prefix(root).unwrap_or(&path).to_string_lossy().into_owned();

@@ -2,7 +2,7 @@
 //! sections 5.2, 5.5 and 10.1).
 
 use super::message::{Recipient, Target};
-use super::packet::{Packet, Reader, unarmored};
+use super::packet::{Packet, Reader, tag, unarmored};
 use super::{Error, PgpKey};
 use crate::crypto::containers::pkcs1::RsaPublic;
 use crate::crypto::ecdsa::{self, Curve};
@@ -21,8 +21,9 @@ struct KeyPacket<'a> {
 /// What a signature says of a key.
 struct Said {
     made_s: u64,
-    /// Seconds after its making at which a key ends.
+    /// Seconds after its making at which a key ends, and those after its own at which the signature does.
     life_s: Option<u64>,
+    own_life_s: Option<u64>,
     /// What it may be used for, if that is said.
     flags: Option<u8>,
 }
@@ -35,6 +36,9 @@ struct Bound<'a> {
 }
 
 pub(super) fn parse(certificate: &[u8], now_s: u64) -> Result<PgpKey, Error> {
+    if certificate.len() > CERTIFICATE_BYTES_MAX {
+        return Err(Error::TooLarge);
+    }
     let binary;
     let bytes = if certificate.trim_ascii_start().starts_with(b"-----") {
         binary = unarmored(certificate)?;
@@ -62,10 +66,23 @@ pub(super) fn parse(certificate: &[u8], now_s: u64) -> Result<PgpKey, Error> {
     Ok(PgpKey { fingerprint, recipient })
 }
 
+/// Whether a private key is among the packets, which may be broken off behind its beginning.
+pub fn has_private(bytes: &[u8]) -> bool {
+    let mut packets = Reader(bytes);
+    loop {
+        match packets.0.first().copied().and_then(tag) {
+            Some(SECRET_KEY | SECRET_SUBKEY) => return true,
+            Some(_) if packets.packet().is_ok() => {}
+            Some(_) | None => return false,
+        }
+    }
+}
+
 /// The primary key and those below it, each with what the primary key's signatures say of it.
 fn bound_keys<'a>(primary: KeyPacket<'a>, mut packets: Reader<'a>) -> Result<Vec<Bound<'a>>, Error> {
     let mut keys = vec![Bound { key: primary, said: None, revoked: false }];
     let mut user: Option<&[u8]> = None;
+    let mut signatures = 0;
     while let Some(Packet { tag, body }) = packets.packet()? {
         match tag {
             // Of several certificates the first one counts.
@@ -79,6 +96,10 @@ fn bound_keys<'a>(primary: KeyPacket<'a>, mut packets: Reader<'a>) -> Result<Vec
             }
             USER_ID => user = Some(body),
             SIGNATURE => {
+                signatures += 1;
+                if signatures > SIGNATURES_MAX {
+                    return Err(Error::TooLarge);
+                }
                 if let Ok(signature) = Signature::parse(body) {
                     take(&mut keys, user, &signature);
                 }
@@ -126,7 +147,10 @@ fn take(keys: &mut [Bound<'_>], user: Option<&[u8]>, signature: &Signature<'_>) 
 impl Bound<'_> {
     fn is_in_force(&self, now_s: u64) -> bool {
         let Some(said) = &self.said else { return false };
-        said.life_s.is_none_or(|life_s| life_s == 0 || now_s < self.key.created_s.saturating_add(life_s))
+        let lives = |made_s: u64, life_s: Option<u64>| {
+            life_s.is_none_or(|life_s| life_s == 0 || now_s < made_s.saturating_add(life_s))
+        };
+        lives(self.key.created_s, said.life_s) && lives(said.made_s, said.own_life_s)
     }
 
     fn may_encrypt(&self) -> bool {
@@ -246,18 +270,21 @@ impl<'a> Signature<'a> {
     }
 
     fn said(&self) -> Result<Said, Error> {
-        let mut said = Said { made_s: 0, life_s: None, flags: None };
+        let mut said = Said { made_s: 0, life_s: None, own_life_s: None, flags: None };
         let mut says = Reader(self.says);
         while !says.0.is_empty() {
             let len = says.long_len()?;
             let mut part = Reader(says.take(len)?);
             let number =
                 |part: &mut Reader<'_>| part.number(4).and_then(|n| u64::try_from(n).map_err(|_| Error::Malformed));
-            // The highest bit says that who does not know a kind must not ignore it.
-            match part.byte()? & 0x7f {
+            let kind = part.byte()?;
+            match kind & !CRITICAL {
                 2 => said.made_s = number(&mut part)?,
+                3 => said.own_life_s = Some(number(&mut part)?),
                 9 => said.life_s = Some(number(&mut part)?),
                 27 => said.flags = Some(part.byte().unwrap_or_default()),
+                // Who must know what is said there and does not, takes nothing from the signature.
+                0 | 1 | NOTATION | KNOWN_BELOW.. if kind & CRITICAL != 0 => return Err(Error::Malformed),
                 _ => {}
             }
         }
@@ -299,6 +326,7 @@ pub(super) fn nist(curve: &[u8]) -> Option<Curve> {
 
 const PUBLIC_KEY: u8 = 6;
 const SECRET_KEY: u8 = 5;
+const SECRET_SUBKEY: u8 = 7;
 const PUBLIC_SUBKEY: u8 = 14;
 const USER_ID: u8 = 13;
 const SIGNATURE: u8 = 2;
@@ -318,6 +346,14 @@ const ECDSA: u8 = 19;
 const EDDSA: u8 = 22;
 
 const ED25519: &[u8] = b"\x2b\x06\x01\x04\x01\xda\x47\x0f\x01";
+/// The bit of a kind that who does not know it must not ignore.
+const CRITICAL: u8 = 0x80;
+/// A kind whose meaning is in its text, and the first that the standard does not have.
+const NOTATION: u8 = 20;
+const KNOWN_BELOW: u8 = 40;
+/// Certificates come from strangers: reading one costs its length, each time that a signature is tried.
+const CERTIFICATE_BYTES_MAX: usize = 256 << 10;
+const SIGNATURES_MAX: usize = 256;
 /// Of communications, or of storage.
 const MAY_ENCRYPT: u8 = 0x0c;
 /// Bytes of a signature before what it says.

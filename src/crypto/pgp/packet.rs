@@ -44,16 +44,11 @@ impl<'a> Reader<'a> {
             return Ok(None);
         }
         let head = self.byte()?;
-        let (tag, len) = match head {
-            0xc0.. => (head & 0x3f, self.long_len()?),
-            0x80.. => (
-                head >> 2 & 0x0f,
-                match head & 3 {
-                    3 => self.0.len(),
-                    kind => self.number(1 << kind)?,
-                },
-            ),
-            _ => return Err(Error::Malformed),
+        let tag = tag(head).ok_or(Error::Malformed)?;
+        let len = match (head, head & 3) {
+            (NEW_FORMAT.., _) => self.long_len()?,
+            (_, 3) => self.0.len(),
+            (_, kind) => self.number(1 << kind)?,
         };
         Ok(Some(Packet { tag, body: self.take(len)? }))
     }
@@ -69,9 +64,18 @@ impl<'a> Reader<'a> {
     }
 }
 
+/// What kind of packet begins with this byte; none if it is no packet.
+pub(super) fn tag(head: u8) -> Option<u8> {
+    match head {
+        NEW_FORMAT.. => Some(head & 0x3f),
+        OLD_FORMAT.. => Some(head >> 2 & 0x0f),
+        _ => None,
+    }
+}
+
 /// Appends a packet.
 pub(super) fn write(out: &mut Vec<u8>, tag: u8, body: &[u8]) -> Result<(), Error> {
-    out.extend([0xc0 | tag, 0xff]);
+    out.extend([NEW_FORMAT | tag, 0xff]);
     out.extend(u32::try_from(body.len()).map_err(|_| Error::Failed)?.to_be_bytes());
     out.extend_from_slice(body);
     Ok(())
@@ -87,8 +91,8 @@ pub(super) fn write_mpi(out: &mut Vec<u8>, number: &[u8]) -> Result<(), Error> {
     Ok(())
 }
 
-/// The bytes that a text has in its armor. Its checksum protects nothing and is left out.
-pub(super) fn unarmored(text: &[u8]) -> Result<Vec<u8>, Error> {
+/// The bytes of the public key that a text has in its armor. Its checksum protects nothing and is left out.
+pub fn unarmored(text: &[u8]) -> Result<Vec<u8>, Error> {
     let text = std::str::from_utf8(text).map_err(|_| Error::Malformed)?;
     let mut lines = text.lines().map(str::trim).skip_while(|line| !line.starts_with("-----BEGIN PGP "));
     match lines.next() {
@@ -100,3 +104,7 @@ pub(super) fn unarmored(text: &[u8]) -> Result<Vec<u8>, Error> {
     let body: String = body.take_while(|line| !line.starts_with('=') && !line.starts_with("-----END")).collect();
     BASE64_STANDARD.decode(body).map_err(|_| Error::Malformed)
 }
+
+/// The least first byte of a packet in the format of today, and in the one before.
+const NEW_FORMAT: u8 = 0xc0;
+const OLD_FORMAT: u8 = 0x80;

@@ -8,6 +8,7 @@ use super::packet::Reader;
 use super::*;
 use crate::crypto::containers::pkcs1::RsaPrivate;
 use crate::crypto::ecdsa::{self, Curve};
+use crate::crypto::ed25519;
 use crate::crypto::hash::Hash;
 use crate::crypto::rsa;
 
@@ -217,6 +218,109 @@ fn keys_that_others_have_added_are_left_out() {
     // In place of the owner's: nothing is left.
     let replaced: Vec<u8> = own[..3].iter().chain([subkey, binding]).flatten().copied().collect();
     check_refused(&replaced, NOW, Error::NoEncryptionKey);
+}
+
+/// A key below another: when it was made, what the owner says of it as well, and the kinds of signatures by which that is
+/// said.
+type Subkey<'s> = (u32, &'s [u8], &'s [u8]);
+
+/// A certificate with an Ed25519 key, and keys below it to encrypt for.
+fn certificate(subkeys: &[Subkey<'_>]) -> Vec<u8> {
+    let owner = ed25519::PrivateKey::from_seed(&[7; 32]);
+    let key = |made_s: u32, algorithm: u8, curve: &[u8], point: &[u8], parameters: &[u8]| {
+        let mut body =
+            [&[4], &made_s.to_be_bytes()[..], &[algorithm, u8::try_from(curve.len()).unwrap()], curve].concat();
+        packet::write_mpi(&mut body, &[&[0x40], point].concat()).unwrap();
+        [&body, parameters].concat()
+    };
+    let hashed = |body: &[u8]| [&[0x99], &u16::try_from(body.len()).unwrap().to_be_bytes()[..], body].concat();
+    let primary = key(MADE_S, 22, b"\x2b\x06\x01\x04\x01\xda\x47\x0f\x01", &owner.public_key(), &[]);
+    let signature = |kind: u8, about: &[u8], says: &[u8]| {
+        let says = [&[5, 2], &MADE_S.to_be_bytes()[..], says].concat();
+        let head = [&[4, kind, 22, 8], &u16::try_from(says.len()).unwrap().to_be_bytes()[..], &says].concat();
+        let trailer = [&[4, 0xff], &u32::try_from(head.len()).unwrap().to_be_bytes()[..]].concat();
+        let digest = Hash::Sha2_256.digest(&[&hashed(&primary), about, &head, &trailer].concat());
+        let numbers = owner.sign(ed25519::Variant::Pure, &digest).unwrap();
+        let mut body = [&head, &[0, 0][..], &digest[..2]].concat();
+        numbers.chunks(32).for_each(|number| packet::write_mpi(&mut body, number).unwrap());
+        body
+    };
+    let mut certificate = Vec::new();
+    let mut add = |tag: u8, body: &[u8]| packet::write(&mut certificate, tag, body).unwrap();
+    add(6, &primary);
+    add(2, &signature(0x1f, &[], &[]));
+    for (made_s, says, kinds) in subkeys {
+        let subkey = key(*made_s, 18, b"\x2b\x06\x01\x04\x01\x97\x55\x01\x05\x01", &[9; 32], &[3, 1, 8, 7]);
+        add(14, &subkey);
+        kinds.iter().for_each(|kind| add(2, &signature(*kind, &hashed(&subkey), says)));
+    }
+    certificate
+}
+
+/// A certificate with one key to encrypt for, of which the owner says this as well.
+fn bound_by(says: &[u8]) -> Vec<u8> {
+    certificate(&[(MADE_S, says, BOUND)])
+}
+
+/// Kinds of signatures on a key below another.
+const BOUND: &[u8] = &[0x18];
+const REVOKED: &[u8] = &[0x18, 0x28];
+const MADE_S: u32 = 1_700_000_000;
+/// What a key may be used for, as a signature says it, and the bit that makes this one that must be known.
+const FLAGS: u8 = 27;
+const CRITICAL: u8 = 0x80;
+
+#[test]
+fn a_key_is_bound_as_its_owner_says() {
+    let check = |says: &[u8], expected: Option<Error>| {
+        assert_eq!(PgpKey::parse(&bound_by(says), NOW).err(), expected, "{says:?}");
+    };
+    check(&[], None);
+    check(&[2, FLAGS, 0x0c], None);
+    check(&[2, FLAGS, 0x03], Some(Error::NoEncryptionKey));
+    check(&[2, CRITICAL | FLAGS, 0x0c], None);
+    let seconds = |kind: u8, seconds: u64| [&[5, kind], &u32::try_from(seconds).unwrap().to_be_bytes()[..]].concat();
+    let until_now = NOW - u64::from(MADE_S);
+    for kind in [3, 9] {
+        check(&seconds(kind, 0), None);
+        check(&seconds(kind, until_now + 1), None);
+        check(&seconds(kind, until_now), Some(Error::NoEncryptionKey));
+    }
+    // What is not known, and whether that may be so: a kind for experiments, a notation, a preference.
+    for (kind, may_be_critical) in [(100, false), (20, false), (11, true)] {
+        check(&[2, kind, 1], None);
+        check(&[2, CRITICAL | kind, 1], Some(Error::NoEncryptionKey).filter(|_| !may_be_critical));
+    }
+}
+
+#[test]
+fn the_newest_key_that_is_not_revoked_is_encrypted_for() {
+    let of = |subkeys: &[Subkey<'_>]| PgpKey::parse(&certificate(subkeys), NOW).map(|key| key.recipient.fingerprint);
+    let (older, newer): (Subkey<'_>, Subkey<'_>) = ((MADE_S, &[], BOUND), (MADE_S + 1, &[], BOUND));
+    assert_eq!(of(&[older, newer]), of(&[newer]));
+    assert_eq!(of(&[newer, older]), of(&[newer]));
+    assert_eq!(of(&[older, (newer.0, &[], REVOKED)]), of(&[older]));
+    assert_eq!(of(&[(older.0, &[], REVOKED)]), Err(Error::NoEncryptionKey));
+}
+
+/// Strangers send certificates. To try the signatures on them took the square of their length.
+#[test]
+fn certificates_have_a_size() {
+    let made = |bytes: usize| {
+        let mut certificate = bound_by(&[]);
+        let filled = bytes - certificate.len() - 6;
+        packet::write(&mut certificate, 13, &vec![b'a'; filled]).unwrap();
+        certificate
+    };
+    assert!(PgpKey::parse(&made(256 << 10), NOW).is_ok());
+    check_refused(&made((256 << 10) + 1), NOW, Error::TooLarge);
+    let signed = |count: usize| {
+        let mut certificate = bound_by(&[]);
+        (2..count).for_each(|_| packet::write(&mut certificate, 2, &[4, 0x13, 22, 8, 0, 0, 0, 0, 0, 0]).unwrap());
+        certificate
+    };
+    assert!(PgpKey::parse(&signed(256), NOW).is_ok());
+    check_refused(&signed(257), NOW, Error::TooLarge);
 }
 
 #[test]
