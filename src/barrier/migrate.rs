@@ -35,32 +35,32 @@ impl Scope {
         self.keyring().states()
     }
 
-    /// See [`Keyring::protect`]. Returns the number of the new term.
+    /// See `Keyring::protect`. Returns the number of the new term.
     pub fn protect(&self, protector: &Protector) -> Result<u32, Error> {
         self.keyring().protect(protector)
     }
 
-    /// See [`Keyring::rewrap`].
+    /// See `Keyring::rewrap`.
     pub fn rewrap(&self, protector: &Protector) -> Result<(), Error> {
         self.keyring().rewrap(protector)
     }
 
-    /// See [`Keyring::is_idle`].
+    /// See `Keyring::is_idle`.
     pub fn is_idle(&self, terms: &BTreeSet<u32>) -> bool {
         self.keyring().is_idle(terms)
     }
 
-    /// See [`Keyring::retire`].
+    /// See `Keyring::retire`.
     pub fn retire(&self, terms: &BTreeSet<u32>) -> Result<(), Error> {
         self.keyring().retire(terms)
     }
 
-    /// See [`Keyring::lock`].
+    /// See `Keyring::lock`.
     pub fn lock(&self, key: &KeyVersion) -> usize {
         self.keyring().lock(key)
     }
 
-    /// See [`Keyring::unlock`].
+    /// See `Keyring::unlock`.
     pub fn unlock(&self, wrapper: &Wrapper) -> Result<(), Error> {
         self.keyring().unlock(wrapper)
     }

@@ -34,7 +34,7 @@ pub use keyring::{TermState, Usage};
 pub use migrate::{Pass, Portion};
 pub use protector::{KeyVersion, Protector, Wrapper};
 use term::Limits;
-pub use view::{Change, Found, Horizon, Scope, Stamp, Stored, StoredBytes, Tally, View};
+pub use view::{Change, Depth, Found, Horizon, Scope, Stamp, Stored, StoredBytes, Tally, View};
 
 /// The 256-bit key at the top. Whoever holds it and the store reads everything that the platform protects.
 pub type RootKey = Secret<[u8; 32]>;
@@ -60,6 +60,9 @@ pub enum Error {
     /// The barrier is open, or not all that was opened before is closed yet.
     #[error("requests from before the seal are still being worked on")]
     InUse,
+    /// What must come before the commits of a request did not.
+    #[error("{0}")]
+    Withheld(&'static str),
     #[error(transparent)]
     Storage(storage::Error),
 }

@@ -4,7 +4,9 @@
 mod migrate;
 mod terms;
 
+use std::cell::Cell;
 use std::collections::{BTreeMap, BTreeSet};
+use std::rc::Rc;
 use std::{env, fs, process};
 
 use base64::Engine as _;
@@ -430,4 +432,28 @@ fn a_horizon_collects_what_an_answer_rests_on() {
         view.wait_for(first);
         view.list("", "", 10).unwrap();
     });
+}
+
+#[test]
+fn nothing_is_committed_before_what_must_come_first() {
+    let platform = Sealed::new(Arc::new(Memory::new())).initialise(&root(), Vec::new()).unwrap().platform();
+    put(&platform, "there", "text").unwrap();
+    let horizon = Horizon::default();
+    let came = Rc::new(Cell::new(false));
+    horizon.before_commits({
+        let came = Rc::clone(&came);
+        move || if came.get() { Ok(()) } else { Err(Error::Withheld("not yet")) }
+    });
+    let view = platform.view(&horizon);
+    let delete = || {
+        let mut change = view.change();
+        change.delete("there");
+        change.commit()
+    };
+    assert!(matches!(delete(), Err(Error::Withheld("not yet"))));
+    assert!(matches!(view.purge("", 10), Err(Error::Withheld("not yet"))));
+    assert_eq!(get(&platform, "there").unwrap().as_deref(), Some("text"));
+    came.set(true);
+    delete().unwrap();
+    assert_eq!(get(&platform, "there").unwrap(), None);
 }

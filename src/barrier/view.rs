@@ -3,7 +3,7 @@
 //! A view belongs to one request. It notes the youngest commit that the request has seen or made, so that nobody is told of
 //! a state that a power cut could still take back. Knows nothing of what the records mean.
 
-use std::cell::Cell;
+use std::cell::{Cell, OnceCell};
 use std::mem;
 use std::sync::Arc;
 
@@ -17,6 +17,7 @@ use super::Error;
 use super::keyring::{Keyring, NO_SUCH_TERM};
 use super::record::damaged;
 use super::term::Term;
+use crate::crypto::wiped::Wiped;
 use crate::metrics::Counter;
 use crate::storage::{Batch, Seq, Store};
 
@@ -60,18 +61,27 @@ impl Scope {
     }
 }
 
-/// The youngest commit that an answer depends on.
+/// What has to happen before a request is answered, and before it commits.
 #[derive(Default)]
-pub struct Horizon(Cell<Seq>);
+pub struct Horizon {
+    /// The youngest commit that the answer depends on.
+    youngest: Cell<Seq>,
+    before_commits: OnceCell<Box<dyn Fn() -> Result<(), Error>>>,
+}
 
 impl Horizon {
     /// Makes the answer wait for `seq`.
     pub fn note(&self, seq: Seq) {
-        self.0.set(self.0.get().max(seq));
+        self.youngest.set(self.youngest.get().max(seq));
     }
 
     pub fn seq(&self) -> Seq {
-        self.0.get()
+        self.youngest.get()
+    }
+
+    /// Makes every commit of the request from now on depend on `step`. Only the first such wish is heard.
+    pub fn before_commits(&self, step: impl Fn() -> Result<(), Error> + 'static) {
+        let _ = self.before_commits.set(Box::new(step));
     }
 }
 
@@ -114,37 +124,48 @@ impl<'a> View<'a> {
 
     /// Names directly below `prefix`, sorted; what has names below it ends in `/`. At most `limit`, those after `after`.
     pub fn list(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
-        let prefix = self.key(prefix);
-        self.scope.tally.lists.add(1);
-        let mut names: Vec<String> = Vec::new();
-        let mut from = format!("{prefix}{after}").into_bytes();
-        while names.len() < limit {
-            let page_len = (limit - names.len()).min(LIST_PAGE);
-            let listing = self.scope.store.list(prefix.as_bytes(), Some(&from), page_len)?;
-            self.horizon.note(listing.seq);
-            let more = listing.keys.len() == page_len;
-            for key in listing.keys {
-                let name = name_below(&prefix, &key)?;
-                let name = name.split_inclusive('/').next().unwrap_or(name).to_owned();
-                from = if name.ends_with('/') { format!("{prefix}{name}\u{10FFFF}").into_bytes() } else { key };
-                if name != after && names.last() != Some(&name) {
-                    names.push(name);
-                }
-            }
-            if !more {
-                break;
-            }
-        }
+        let mut names = Vec::new();
+        self.each_name(prefix, after, limit, Depth::One, |name| names.push(name.to_owned()))?;
         Ok(names)
     }
 
     /// Names of all records below `prefix`, sorted: at most `limit`, those after `after`.
     pub fn scan(&self, prefix: &str, after: &str, limit: usize) -> Result<Vec<String>, Error> {
+        let mut names = Vec::new();
+        self.each_name(prefix, after, limit, Depth::All, |name| names.push(name.to_owned()))?;
+        Ok(names)
+    }
+
+    /// Shows the names that `list` or `scan` returns one by one. Returns how many there were.
+    pub fn each_name(
+        &self,
+        prefix: &str,
+        after: &str,
+        limit: usize,
+        depth: Depth,
+        mut show: impl FnMut(&str),
+    ) -> Result<usize, Error> {
         let prefix = self.key(prefix);
         self.scope.tally.lists.add(1);
-        let listing = self.scope.store.list(prefix.as_bytes(), Some(format!("{prefix}{after}").as_bytes()), limit)?;
-        self.horizon.note(listing.seq);
-        listing.keys.iter().map(|key| name_below(&prefix, key).map(str::to_owned)).collect()
+        let (mut count, mut last) = (0, after.to_owned());
+        while count < limit {
+            let page_len = (limit - count).min(LIST_PAGE);
+            let from = [prefix.as_str(), &last, depth.behind(&last)].concat();
+            let listing = self.scope.store.list(prefix.as_bytes(), Some(from.as_bytes()), page_len)?;
+            self.horizon.note(listing.seq);
+            for key in &listing.keys {
+                let name = depth.shown(name_below(&prefix, key)?);
+                if *name != *last {
+                    show(name);
+                    count += 1;
+                    name.clone_into(&mut last);
+                }
+            }
+            if listing.keys.len() < page_len {
+                break;
+            }
+        }
+        Ok(count)
     }
 
     /// How many records there are below `prefix`.
@@ -165,8 +186,7 @@ impl<'a> View<'a> {
     pub fn purge(&self, prefix: &str, limit: usize) -> Result<bool, Error> {
         let listing = self.scope.store.list(self.key(prefix).as_bytes(), None, limit)?;
         let more = listing.keys.len() == limit;
-        let seq = self.scope.store.commit(listing.keys.into_iter().fold(Batch::new(), Batch::delete))?;
-        self.horizon.note(seq);
+        self.commit(listing.keys.into_iter().fold(Batch::new(), Batch::delete))?;
         Ok(more)
     }
 
@@ -180,6 +200,15 @@ impl<'a> View<'a> {
         self.horizon.note(seq);
     }
 
+    fn commit(&self, batch: Batch) -> Result<Seq, Error> {
+        if let Some(step) = self.horizon.before_commits.get() {
+            step()?;
+        }
+        let seq = self.scope.store.commit(batch)?;
+        self.horizon.note(seq);
+        Ok(seq)
+    }
+
     pub(super) fn scope(&self) -> &'a Scope {
         self.scope
     }
@@ -189,6 +218,28 @@ impl<'a> View<'a> {
         key.push_str(&self.scope.prefix);
         key.push_str(path);
         key
+    }
+}
+
+/// Which names are listed.
+#[derive(Clone, Copy, PartialEq, Eq)]
+pub enum Depth {
+    /// Those directly below.
+    One,
+    All,
+}
+
+impl Depth {
+    fn shown(self, name: &str) -> &str {
+        match self {
+            Depth::One => name.split_inclusive('/').next().unwrap_or(name),
+            Depth::All => name,
+        }
+    }
+
+    /// What makes of a name shown the place behind all that it stands for.
+    fn behind(self, name: &str) -> &'static str {
+        if self == Depth::One && name.ends_with('/') { "\u{10FFFF}" } else { "" }
     }
 }
 
@@ -240,9 +291,7 @@ impl Change<'_> {
 
     /// Applies the change; everyone sees it at once. The request's answer waits until it is durable.
     pub fn commit(self) -> Result<Seq, Error> {
-        let seq = self.view.scope.store.commit(self.batch)?;
-        self.view.horizon.note(seq);
-        Ok(seq)
+        self.view.commit(self.batch)
     }
 
     pub(super) fn hold(&mut self, term: Arc<Term>) {
@@ -263,7 +312,7 @@ impl Change<'_> {
 pub trait Stored: Serialize + DeserializeOwned {
     const VERSION: u8;
 
-    /// About as many bytes as its JSON has: a buffer that never grows leaves no copies behind.
+    /// About as many bytes as its JSON has: a buffer of that size need not grow.
     fn encoded_len(&self) -> usize {
         ENCODED_LEN_USUAL
     }
@@ -276,11 +325,11 @@ pub trait Stored: Serialize + DeserializeOwned {
 
 /// The plaintext of a record.
 pub(super) fn encode<T: Stored>(value: &T) -> Zeroizing<Vec<u8>> {
-    let mut plaintext = Zeroizing::new(Vec::with_capacity(1 + value.encoded_len()));
+    let mut plaintext = Wiped::with_capacity(1 + value.encoded_len());
     plaintext.push(T::VERSION);
-    let written = serde_json::to_writer(&mut *plaintext, value);
+    let written = serde_json::to_writer(&mut plaintext, value);
     debug_assert!(written.is_ok(), "stored types are serializable");
-    plaintext
+    plaintext.into()
 }
 
 pub(super) fn decode<T: Stored>(path: &str, plaintext: &[u8]) -> Result<T, Error> {

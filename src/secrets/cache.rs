@@ -105,11 +105,14 @@ struct Weight;
 
 impl<V: Weigh> Weighter<Place, Arc<V>> for Weight {
     fn weight(&self, place: &Place, value: &Arc<V>) -> u64 {
-        let bytes = size_of::<Place>() + place.name.len() + value.bytes();
+        let bytes = ENTRY_OVERHEAD + size_of::<Place>() + place.name.len() + value.bytes();
         u64::try_from(bytes).unwrap_or(u64::MAX)
     }
 }
 
+/// Bytes that an entry takes beside its name and value: places in the table, with those that are free, and what the
+/// allocator rounds up.
+const ENTRY_OVERHEAD: usize = 128;
 /// Bytes that most entries take.
 const ENTRY_BYTES_USUAL: u64 = 4_096;
 

@@ -8,7 +8,6 @@ use std::mem;
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 use serde_json::value::RawValue;
-use zeroize::Zeroizing;
 
 use crate::api::json::{Json, Object};
 use crate::api::{Error, Params, Reply, weak};
@@ -172,8 +171,8 @@ impl Secret {
 }
 
 impl From<Json> for Secret {
-    fn from(Json(mut text): Json) -> Self {
-        Self(StoredBytes(Zeroizing::new(mem::take(&mut *text))))
+    fn from(Json(text): Json) -> Self {
+        Self(StoredBytes(text.into()))
     }
 }
 

@@ -6,7 +6,11 @@
 //!   or 257 keys, so values are cut into pieces and segments are large enough that no node gets there.
 //! - A snapshot that was being written when the process died can stop the next open, so it is removed first. It is only
 //!   a copy of what the log has.
+//! - Its cache takes more than it is told to: by half as much again for what is in memory beside the text of a page, and by
+//!   pages that it has not looked at yet (`evict`). So it is told less.
 //! - It may panic where a file is damaged, and it makes a new database where one is missing.
+
+mod evict;
 
 use std::collections::hash_map::RandomState;
 use std::fs::{self, File};
@@ -27,9 +31,11 @@ use super::memory::first;
 use super::pieces::{Head, PIECES, cut, head_key, key_of, part, piece_key, torn};
 use super::{CACHE_BYTES_MAX, Error};
 use crate::sabotage;
+use evict::Eviction;
 
 pub(super) struct Sled {
     database: ::sled::Db,
+    eviction: Eviction,
     /// Our own descriptor of sled's log.
     log: File,
     blobs: PathBuf,
@@ -55,10 +61,14 @@ impl Sled {
         let config = ::sled::Config::new()
             .path(&data)
             .segment_size(SEGMENT_BYTES)
-            .cache_capacity(CACHE_BYTES_MAX as u64)
+            .cache_capacity(TOLD_BYTES)
             .flush_every_ms(Some(CLEAN_EVERY_MS));
-        let database = match catch_unwind(AssertUnwindSafe(|| open_unlocked(&config))) {
-            Ok(Ok(database)) => database,
+        let opened = catch_unwind(AssertUnwindSafe(|| {
+            let database = open_unlocked(&config)?;
+            Eviction::new(&database).map(|eviction| (eviction, database))
+        }));
+        let (eviction, database) = match opened {
+            Ok(Ok(opened)) => opened,
             Ok(Err(error)) => return Err(directory.damaged(error.to_string())),
             Err(_) => return Err(directory.damaged("sled panicked over its files")),
         };
@@ -67,11 +77,13 @@ impl Sled {
         let log = File::open(&log).map_err(on("open", &log))?;
         let stamp = AtomicU64::new(RandomState::new().hash_one(std::process::id()));
         let has_pieces = AtomicBool::new(database.scan_prefix(PIECES).next().transpose().map_err(failed)?.is_some());
-        Ok(Self { database, log, blobs, blobs_seen: AtomicUsize::new(0), stamp, has_pieces, directory })
+        Ok(Self { database, eviction, log, blobs, blobs_seen: AtomicUsize::new(0), stamp, has_pieces, directory })
     }
 
     fn read(&self, key: &[u8]) -> Result<Option<::sled::IVec>, Error> {
-        self.database.get(key).map_err(failed)
+        let value = self.database.get(key).map_err(failed)?;
+        self.eviction.note(value.as_ref().map_or(0, |value| value.len())).map_err(failed)?;
+        Ok(value)
     }
 
     /// The long value of a head, or `None` if a writer has replaced it meanwhile.
@@ -173,15 +185,23 @@ impl Raw for Sled {
     fn keys(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Vec<Vec<u8>>, Error> {
         let start = first(prefix, after).map(head_key);
         let prefix = head_key(prefix);
-        let range = self.database.range((start, Bound::Unbounded)).keys();
-        let within = range.take_while(|key| key.as_ref().map_or(true, |key| key.starts_with(&prefix)));
-        within.take(limit).map(|key| key.map(|key| key_of(&key).to_vec()).map_err(failed)).collect()
+        let range = self.database.range((start, Bound::Unbounded));
+        let within = range.take_while(|pair| pair.as_ref().map_or(true, |(key, _)| key.starts_with(&prefix)));
+        let keys = within.take(limit).map(|pair| {
+            let (key, value) = pair?;
+            self.eviction.note(value.len())?;
+            Ok(key_of(&key).to_vec())
+        });
+        keys.collect::<Result<_, _>>().map_err(failed)
     }
 
     fn apply(&self, changes: &Changes) -> Result<(), Error> {
         let mut writes = Writes::with_capacity(changes.len());
         for (key, value) in changes {
             self.stage(&mut writes, key, value.as_deref())?;
+        }
+        for (_, value) in &writes {
+            self.eviction.note(value.as_ref().map_or(0, Vec::len)).map_err(failed)?;
         }
         // A batch costs a log buffer of its own; a single write is atomic without it.
         if let [_] = writes.as_slice() {
@@ -237,6 +257,9 @@ fn failed(error: ::sled::Error) -> Error {
     }
 }
 
+/// What sled is told of the memory that its cache may take, which takes up to four times as much. Beside it sled always has
+/// in memory where each page is on the disk: some 50 bytes for each record, however many there are.
+const TOLD_BYTES: u64 = CACHE_BYTES_MAX as u64 / 4;
 /// Cannot be changed for a store that exists. With pieces of 64 KiB and keys of 4 KiB no node passes a quarter of it, not
 /// even one that merged before it splits; 512 KiB with pieces of 7 kB left blobs in 4 of 20 runs of mixed sizes, and took
 /// 3.1 to 3.8 times the live bytes on disk after overwrites where this takes 2.7.

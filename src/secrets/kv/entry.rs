@@ -11,7 +11,6 @@ use uuid::Builder;
 use super::config::Config;
 use crate::api::json::Object;
 use crate::api::{Error, Reply};
-use crate::barrier::Stored;
 use crate::clock::Timestamp;
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
@@ -38,10 +37,6 @@ pub(super) struct Entry {
     /// How often the settings were written.
     #[serde(default, skip_serializing_if = "is_default")]
     pub metadata_version: u64,
-}
-
-impl Stored for Entry {
-    const VERSION: u8 = 1;
 }
 
 /// One version of a secret.
@@ -138,7 +133,7 @@ impl Entry {
         }
     }
 
-    /// Adds a version, which takes the slot of one that is not kept any longer. Returns the slots of the other such.
+    /// Adds a version. Returns the slots of those that are not kept any longer.
     pub(super) fn add_version(&mut self, now: Timestamp, config: &Config) -> Vec<u64> {
         self.current += 1;
         self.updated = now;
@@ -150,12 +145,16 @@ impl Entry {
         }
         self.oldest = self.current - most + 1;
         let pruned = self.index(self.oldest).unwrap_or(0);
-        let mut free: Vec<u64> = self.numbered().take(pruned).map(|(number, version)| version.slot(number)).collect();
+        let free = self.numbered().take(pruned).map(|(number, version)| version.slot(number)).collect();
         self.versions.drain(..pruned);
-        if let Some(version) = self.versions.last_mut() {
-            version.slot = free.pop();
-        }
         free
+    }
+
+    /// Gives a version that has no data in its slot another slot, if one is `free`.
+    pub(super) fn take_slot(&mut self, number: u64, free: Option<u64>) {
+        if let Some(version) = self.version_mut(number) {
+            version.slot = free.or(version.slot);
+        }
     }
 
     /// Where the data of a version are. No two versions of a secret share a slot: a version's slot has its number, which
@@ -341,8 +340,10 @@ mod tests {
             entry.settings.max_versions = of_secret;
             let mut taken = BTreeSet::new();
             for second in 1..=written {
-                for free in entry.add_version(at(second), &config) {
-                    assert!(taken.remove(&free), "{free} is free once");
+                let mut free = entry.add_version(at(second), &config);
+                entry.take_slot(second, free.pop());
+                for slot in free {
+                    assert!(taken.remove(&slot), "{slot} is free once");
                 }
                 taken.insert(entry.slot(second));
                 assert_eq!(slots(&entry), taken, "no two have the same, and none is left over");
@@ -367,7 +368,8 @@ mod tests {
     fn a_lower_maximum_prunes_all_at_once() {
         let mut entry = entry(10);
         entry.settings.max_versions = 3;
-        assert_eq!(entry.add_version(at(11), &config()), [1, 2, 3, 4, 5, 6, 7]);
+        assert_eq!(entry.add_version(at(11), &config()), [1, 2, 3, 4, 5, 6, 7, 8]);
+        entry.take_slot(11, Some(8));
         assert_eq!((kept(&entry), slots(&entry)), (vec![9, 10, 11], BTreeSet::from([8, 9, 10])));
         entry.settings.max_versions = 5;
         assert!(entry.add_version(at(12), &config()).is_empty(), "what is gone does not come back");

@@ -5,7 +5,10 @@ use serde::Deserialize;
 
 use super::store::{self, Page, Places};
 use super::{Kv2, metadata};
+use crate::api::json::{self, Object};
 use crate::api::{Error, Op, Reply};
+use crate::barrier::Depth;
+use crate::crypto::wiped::Wiped;
 use crate::engine::{Call, Endpoint};
 
 /// Lists the names of the secrets and folders in a folder; scanned, of all secrets below it.
@@ -44,15 +47,22 @@ impl Endpoint for ListSecrets {
 
 /// The names in a folder.
 pub(super) fn list(call: &Call<'_>, path: &str, places: Places, after: &str, limit: i64) -> Result<Reply, Error> {
-    let page = Page { after, limit: at_most(limit, LISTED_MAX), deep: call.request.op == Op::Scan };
-    let names = store::list(&call.view()?, &folder(path), places, &page)?;
-    if names.is_empty() {
+    let page = Page { after, limit: at_most(limit, LISTED_MAX), depth: depth(call) };
+    // There may be a million: they become text as they come.
+    let mut names = Wiped::default();
+    let count = store::each_name(&call.view()?, &folder(path), places, &page, |name| {
+        names.push(if names.is_empty() { b'[' } else { b',' });
+        json::write_text(&mut names, name);
+    })?;
+    if count == 0 {
         return Err(Error::NotFound);
     }
-    let reply = Reply::object(|data| {
-        data.set("keys", &names);
-    });
-    Ok(if names.len() == LISTED_MAX { reply.warn(incomplete(LISTED_MAX)) } else { reply })
+    names.push(b']');
+    let mut data = Object::with_capacity(names.len() + KEYS_OVERHEAD);
+    data.set_json("keys", &names);
+    drop(names);
+    let reply = Reply::json(data.finish());
+    Ok(if count == LISTED_MAX { reply.warn(incomplete(LISTED_MAX)) } else { reply })
 }
 
 impl Endpoint for ListDetailed {
@@ -61,7 +71,7 @@ impl Endpoint for ListDetailed {
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         let view = call.view()?;
         let limit = at_most(self.limit, DETAILED_MAX);
-        let page = Page { after: &self.after, limit, deep: call.request.op == Op::Scan };
+        let page = Page { after: &self.after, limit, depth: depth(call) };
         let folder = folder(&self.path);
         let names = store::list(&view, &folder, kv.places(), &page)?;
         if names.is_empty() {
@@ -89,6 +99,10 @@ impl Endpoint for ListDetailed {
     }
 }
 
+fn depth(call: &Call<'_>) -> Depth {
+    if call.request.op == Op::Scan { Depth::All } else { Depth::One }
+}
+
 fn at_most(limit: i64, most: usize) -> usize {
     usize::try_from(limit).ok().filter(|limit| (1..most).contains(limit)).unwrap_or(most)
 }
@@ -101,6 +115,8 @@ fn incomplete(listed: usize) -> String {
     format!("only {listed} names are listed; `after` continues the list")
 }
 
+/// Bytes of an answer beside its names.
+const KEYS_OVERHEAD: usize = 16;
 /// Names in one answer.
 const LISTED_MAX: usize = 1 << 20;
 /// Secrets with their metadata in one answer.

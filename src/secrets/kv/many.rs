@@ -52,7 +52,7 @@ impl Endpoint for ReadMany {
             Object::with_capacity(bytes + results.iter().map(|(path, ..)| 64 + 6 * path.len()).sum::<usize>());
         data.set_list("results", results.iter(), |result, (path, status, data)| {
             result.set("path", path).set("status", status);
-            result.set_json("data", data.as_ref().map_or(b"null", |Json(data)| data.as_slice()));
+            result.set_json("data", data.as_ref().map_or(b"null", |Json(data)| data));
         });
         Ok(Reply::json(data.finish()))
     }

@@ -1,22 +1,27 @@
 //! Where secrets are kept, and how they change: every change is one commit, made on what it was decided on, or tried again.
 //!
-//! Layout, below the mount: `meta/<path>` holds the entry of a secret, `version/<id of the entry>/<slot>` the data of one
-//! version, with its number; `v1/<path>` a secret of version 1. `upgraded` is there once the mount is of version 2: from
-//! then on nobody adds to `v1/`, and what is still there counts as version 1 of its path until it is converted. Knows
-//! nothing of the cache.
+//! Layout, below the mount: `meta/<path>` holds the entry of a secret, and with it the data of its latest version if these
+//! are short; `version/<id of the entry>/<slot>` the data of one version, with its number; `v1/<path>` what a mount of
+//! version 1 keeps. `upgraded` is there once the mount is of version 2: from then on nobody adds to `v1/`, and what is still
+//! there counts as version 1 of its path until it is converted. Knows nothing of the cache.
 //!
-//! A write that lets a version go puts the new one in its slot, which is one change of the store instead of two. A reader
-//! looks into the entry first and into the slot then, and what he finds there may be of a later version by now: the number
-//! tells, and he begins again.
+//! Most secrets are so one record, which most requests want: one page of the store to read where there would be two, and
+//! half as many pages. The data go to a slot when a later version comes.
+//!
+//! A write that lets a version go gives its slot to one that needs one, which is one change of the store instead of two. A
+//! reader looks into the entry first and into the slot then, and what he finds there may be of a later version by now: the
+//! number tells, and he begins again.
 
-use serde::{Deserialize, Serialize};
+use std::collections::BTreeSet;
+
+use serde::{Deserialize, Deserializer, Serialize};
 
 use super::config::Config;
 use super::entry::{Entry, Version};
 use super::secret::Secret;
 use super::text::Text;
 use crate::api::Error;
-use crate::barrier::{self, Change, Found, Stamp, Stored, View};
+use crate::barrier::{self, Change, Depth, Found, Stamp, Stored, View};
 use crate::clock::Timestamp;
 
 /// A secret as version 1 keeps it.
@@ -45,7 +50,34 @@ impl Plain {
     }
 }
 
-/// The data of one version, as they are kept.
+/// A secret of version 2, as it is kept.
+#[derive(Serialize, Deserialize)]
+struct Record {
+    entry: Entry,
+    /// The data of the latest version. `None` if they are in a slot, or destroyed.
+    #[serde(default, skip_serializing_if = "Option::is_none", deserialize_with = "some")]
+    latest: Option<Text>,
+}
+
+/// Data that are there may be `null`.
+fn some<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<Text>, D::Error> {
+    Text::deserialize(deserializer).map(Some)
+}
+
+impl Stored for Record {
+    const VERSION: u8 = 2;
+
+    fn encoded_len(&self) -> usize {
+        ENTRY_BYTES_USUAL + self.latest.as_ref().map_or(0, |data| data.as_bytes().len())
+    }
+
+    /// The first form was nothing but the entry.
+    fn earlier(version: u8, json: &[u8]) -> Option<serde_json::Result<Self>> {
+        (version == 1).then(|| Ok(Self { entry: serde_json::from_slice(json)?, latest: None }))
+    }
+}
+
+/// The data of one version, as they are kept in a slot.
 #[derive(Serialize, Deserialize)]
 pub(super) struct Data {
     /// `None` in what the first form of this record was: the version whose number the slot has.
@@ -90,7 +122,7 @@ pub(super) enum Places {
 pub(super) fn load(view: &View<'_>, path: &str, places: Places) -> Result<Option<Secret>, Error> {
     persist(|| {
         if places != Places::Plain
-            && let Some(found) = view.get::<Entry>(&entry_path(path))?
+            && let Some(found) = view.get::<Record>(&entry_path(path))?
         {
             return Ok(with_latest(view, found)?.map(Some));
         }
@@ -103,14 +135,17 @@ pub(super) fn load(view: &View<'_>, path: &str, places: Places) -> Result<Option
             return Ok(Some(Some(secret)));
         }
         // It may have been converted between the two looks.
-        let converted = places == Places::Both && view.get::<Entry>(&entry_path(path))?.is_some();
+        let converted = places == Places::Both && view.get::<Record>(&entry_path(path))?.is_some();
         Ok((!converted).then_some(None))
     })
 }
 
 /// `None` if the version is gone, because the secret is another by now.
-fn with_latest(view: &View<'_>, found: Found<Entry>) -> Result<Option<Secret>, Error> {
-    let Found { value: entry, seq, .. } = found;
+fn with_latest(view: &View<'_>, found: Found<Record>) -> Result<Option<Secret>, Error> {
+    let Found { value: Record { entry, latest }, seq, .. } = found;
+    if latest.is_some() {
+        return Ok(Some(Secret::new(entry, latest.as_ref(), seq)));
+    }
     let latest = match entry.version(entry.current).filter(|version| !version.destroyed) {
         Some(_) => match version(view, &entry, entry.current)? {
             Some(found) => Some(found),
@@ -122,7 +157,7 @@ fn with_latest(view: &View<'_>, found: Found<Entry>) -> Result<Option<Secret>, E
     Ok(Some(Secret::new(entry, latest.as_ref().map(|latest| &latest.value), seq)))
 }
 
-/// The data of one version. `None` if they are gone, because the secret is another by now.
+/// The data of one version, from its slot. `None` if they are gone, because the secret is another by now.
 pub(super) fn version(view: &View<'_>, entry: &Entry, number: u64) -> Result<Option<Found<Text>>, Error> {
     let slot = entry.slot(number);
     let found = view.get::<Data>(&slot_path(entry, slot))?.filter(|found| found.value.number.unwrap_or(slot) == number);
@@ -133,26 +168,39 @@ pub(super) fn version(view: &View<'_>, entry: &Entry, number: u64) -> Result<Opt
 pub(super) struct Page<'a> {
     pub after: &'a str,
     pub limit: usize,
-    /// Also those in the folders below, instead of these folders' own.
-    pub deep: bool,
+    /// Whether those in the folders below are listed, instead of these folders' own.
+    pub depth: Depth,
 }
 
-/// Names in a folder, which is empty or ends in `/`.
+/// Shows the names in a folder, which is empty or ends in `/`. Returns how many there were.
+pub(super) fn each_name(
+    view: &View<'_>,
+    folder: &str,
+    places: Places,
+    page: &Page<'_>,
+    mut show: impl FnMut(&str),
+) -> Result<usize, Error> {
+    let below = |prefix: &str, show: &mut dyn FnMut(&str)| {
+        view.each_name(&format!("{prefix}{folder}"), page.after, page.limit, page.depth, show)
+    };
+    match places {
+        Places::Entries => return Ok(below(ENTRIES, &mut show)?),
+        Places::Plain => return Ok(below(PLAIN, &mut show)?),
+        Places::Both => {}
+    }
+    let mut names = BTreeSet::new();
+    // In this order: what is converted meanwhile is seen at least once.
+    for prefix in [PLAIN, ENTRIES] {
+        below(prefix, &mut |name| _ = names.insert(name.to_owned()))?;
+    }
+    names.iter().take(page.limit).for_each(|name| show(name));
+    Ok(names.len().min(page.limit))
+}
+
+/// The names in a folder.
 pub(super) fn list(view: &View<'_>, folder: &str, places: Places, page: &Page<'_>) -> Result<Vec<String>, Error> {
-    let below = |prefix: &str| {
-        let prefix = format!("{prefix}{folder}");
-        if page.deep { view.scan(&prefix, page.after, page.limit) } else { view.list(&prefix, page.after, page.limit) }
-    };
-    let mut names = match places {
-        Places::Entries => return Ok(below(ENTRIES)?),
-        Places::Plain => return Ok(below(PLAIN)?),
-        // In this order: what is converted meanwhile is seen at least once.
-        Places::Both => below(PLAIN)?,
-    };
-    names.extend(below(ENTRIES)?);
-    names.sort_unstable();
-    names.dedup();
-    names.truncate(page.limit);
+    let mut names = Vec::new();
+    each_name(view, folder, places, page, |name| names.push(name.to_owned()))?;
     Ok(names)
 }
 
@@ -176,8 +224,8 @@ pub(super) fn unconverted(view: &View<'_>, limit: usize) -> Result<Vec<String>, 
 pub(super) struct Versions<'a> {
     view: View<'a>,
     change: Change<'a>,
-    /// Version 1, if it was not converted before.
-    converted: Option<Text>,
+    /// The data of the latest version, as long as they are in no slot.
+    latest: Option<Text>,
     /// Whether another request has changed the secret meanwhile.
     outrun: bool,
 }
@@ -185,7 +233,7 @@ pub(super) struct Versions<'a> {
 impl Versions<'_> {
     /// The data of the latest version, changed by a merge patch. `None` if they are gone; the change is then tried again.
     pub(super) fn patched(&mut self, entry: &Entry, patch: &Text) -> Result<Option<Data>, Error> {
-        let patched = match &self.converted {
+        let patched = match &self.latest {
             Some(data) => Some(data.patched(patch)),
             None => version(&self.view, entry, entry.current)?.map(|found| found.value.patched(patch)),
         };
@@ -202,24 +250,50 @@ impl Versions<'_> {
         now: Timestamp,
         config: &Config,
     ) -> Result<(), Error> {
-        for slot in entry.add_version(now, config) {
+        let (previous, previous_data) = (entry.current, self.latest.take());
+        let mut free = entry.add_version(now, config);
+        if let Some(previous_data) = previous_data.filter(|_| entry.version(previous).is_some()) {
+            entry.take_slot(previous, free.pop());
+            self.put(entry, previous, &mut previous_data.into())?;
+        }
+        if is_short(&data.data) {
+            self.latest = Some(data.data.copy());
+        } else {
+            entry.take_slot(entry.current, free.pop());
+            self.put(entry, entry.current, data)?;
+        }
+        for slot in free {
             self.change.delete(&slot_path(entry, slot));
         }
-        self.put(entry, data)
+        Ok(())
     }
 
-    /// Sets the data of the latest version.
-    fn put(&mut self, entry: &Entry, data: &mut Data) -> Result<(), Error> {
-        data.number = Some(entry.current);
-        self.change.put(&slot_path(entry, entry.slot(entry.current)), data)?;
+    /// Puts the data of a version in its slot.
+    fn put(&mut self, entry: &Entry, number: u64, data: &mut Data) -> Result<(), Error> {
+        data.number = Some(number);
+        self.change.put(&slot_path(entry, entry.slot(number)), data)?;
         Ok(())
     }
 
     pub(super) fn delete(&mut self, entry: &Entry, numbers: impl IntoIterator<Item = u64>) {
         for number in numbers {
-            self.change.delete(&slot_path(entry, entry.slot(number)));
+            if number != entry.current || self.latest.take().is_none() {
+                self.change.delete(&slot_path(entry, entry.slot(number)));
+            }
         }
     }
+
+    /// The record to keep. What is too long for it goes to a slot.
+    fn record(&mut self, entry: Entry) -> Result<Record, Error> {
+        if let Some(long) = self.latest.take_if(|latest| !is_short(latest)) {
+            self.put(&entry, entry.current, &mut long.into())?;
+        }
+        Ok(Record { entry, latest: self.latest.take() })
+    }
+}
+
+fn is_short(data: &Text) -> bool {
+    data.as_bytes().len() <= LATEST_BYTES_MAX
 }
 
 /// Lets `edit` change an entry, or make one, or take it away, and versions beside it. It is called again when another
@@ -232,11 +306,12 @@ pub(super) fn change<T>(
 ) -> Result<T, Error> {
     let entry_path = entry_path(path);
     persist(|| {
-        let mut versions = Versions { view: *view, change: view.change(), converted: None, outrun: false };
-        let found = view.get::<Entry>(&entry_path)?;
-        let stamp = found.as_ref().map(|found| &found.stamp);
-        let before = found.as_ref().map(|found| &found.value);
-        let mut entry = before.cloned();
+        let (before, latest, stamp) = match view.get::<Record>(&entry_path)? {
+            Some(Found { value: Record { entry, latest }, stamp, .. }) => (Some(entry), latest, Some(stamp)),
+            None => (None, None, None),
+        };
+        let mut versions = Versions { view: *view, change: view.change(), latest, outrun: false };
+        let mut entry = before.clone();
         if places == Places::Both {
             convert(&mut entry, path, &mut versions)?;
         }
@@ -244,13 +319,14 @@ pub(super) fn change<T>(
         if versions.outrun {
             return Ok(None);
         }
-        let mut change = versions.change;
-        if entry.as_ref() == before && change.is_empty() {
+        if entry == before && versions.change.is_empty() {
             return Ok(Some(outcome));
         }
-        expect(&mut change, &entry_path, stamp);
-        match &entry {
-            Some(entry) => drop(change.put(&entry_path, entry)?),
+        let record = entry.map(|entry| versions.record(entry)).transpose()?;
+        let mut change = versions.change;
+        expect(&mut change, &entry_path, stamp.as_ref());
+        match record {
+            Some(record) => drop(change.put(&entry_path, &record)?),
             None => drop(change.delete(&entry_path)),
         }
         Ok(committed(change)?.then_some(outcome))
@@ -264,12 +340,9 @@ fn convert(entry: &mut Option<Entry>, path: &str, versions: &mut Versions<'_>) -
     }
     let plain_path = plain_path(path);
     let Some(Found { value: plain, stamp, .. }) = versions.view.get::<Plain>(&plain_path)? else { return Ok(()) };
-    let converted = plain.entry();
-    let mut data = Data::from(plain.data);
-    versions.put(&converted, &mut data)?;
     versions.change.delete(&plain_path).expect(&plain_path, &stamp);
-    versions.converted = Some(data.data);
-    *entry = Some(converted);
+    *entry = Some(plain.entry());
+    versions.latest = Some(plain.data);
     Ok(())
 }
 
@@ -357,6 +430,10 @@ const UPGRADED: &str = "upgraded";
 
 /// How often a change is tried before the caller has to.
 const ATTEMPTS_MAX: usize = 100;
+/// Longest data of a latest version that are kept with its entry, in bytes. Longer ones would be read with every list.
+const LATEST_BYTES_MAX: usize = 1 << 10;
+/// Bytes of most entries.
+const ENTRY_BYTES_USUAL: usize = 1 << 10;
 /// Bytes of a stored version beside its data: `{"number":18446744073709551615,"data":}`.
 const DATA_OVERHEAD_MAX: usize = 40;
 /// Bytes of a stored secret of version 1 beside its data.

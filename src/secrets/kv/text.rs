@@ -58,6 +58,10 @@ impl Text {
     pub(super) fn as_bytes(&self) -> &[u8] {
         &self.0
     }
+
+    pub(super) fn copy(&self) -> Self {
+        Self(Wiped::joined([self.as_bytes()].into_iter()))
+    }
 }
 
 fn within(found: usize, most: usize, refused: Refused) -> Result<(), Refused> {
@@ -94,7 +98,7 @@ fn flat(json: &str) -> Result<Wiped, Refused> {
 }
 
 /// Writes the string whose opening quote was just read; returns what is behind it.
-fn flat_string<'j>(mut rest: &'j [u8], out: &mut Vec<u8>) -> Result<&'j [u8], Refused> {
+fn flat_string<'j>(mut rest: &'j [u8], out: &mut Wiped) -> Result<&'j [u8], Refused> {
     out.push(b'"');
     loop {
         let special = |byte: &u8| matches!(byte, b'"' | b'\\' | b'<' | b'>' | b'&' | 0xe2);
@@ -165,7 +169,7 @@ fn code_unit(rest: &[u8]) -> Option<(u32, &[u8])> {
 }
 
 /// Writes a character as Go's encoder does.
-fn push(char: char, out: &mut Vec<u8>) {
+fn push(char: char, out: &mut Wiped) {
     let mut utf8 = [0; 4];
     let text = match char {
         '"' => "\\\"",

@@ -5,6 +5,8 @@
 
 use std::collections::BTreeMap;
 
+use crate::crypto::wiped::Wiped;
+
 /// One JSON value.
 pub(super) enum Node<'t> {
     /// A string, a number, `true`, `false` or `null`: its text.
@@ -51,7 +53,7 @@ impl<'t> Node<'t> {
         }
     }
 
-    pub(super) fn write(&self, out: &mut Vec<u8>) {
+    pub(super) fn write(&self, out: &mut Wiped) {
         match self {
             Self::Leaf(text) => out.extend_from_slice(text),
             Self::List(items) => {
@@ -85,7 +87,7 @@ impl<'t> Node<'t> {
     }
 }
 
-fn separate(index: usize, out: &mut Vec<u8>) {
+fn separate(index: usize, out: &mut Wiped) {
     if index > 0 {
         out.push(b',');
     }
@@ -156,9 +158,9 @@ mod tests {
     use super::*;
 
     fn written(node: &Node<'_>) -> String {
-        let mut out = Vec::new();
+        let mut out = Wiped::default();
         node.write(&mut out);
-        String::from_utf8(out).unwrap()
+        String::from_utf8(out.to_vec()).unwrap()
     }
 
     fn merged(target: &str, patch: &str) -> String {

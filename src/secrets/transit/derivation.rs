@@ -13,7 +13,7 @@ use crate::crypto::secret::Secret;
 /// A symmetric key that encrypts nothing itself.
 pub(super) struct Base {
     pub algorithm: Algorithm,
-    pub key: Secret<Vec<u8>>,
+    pub key: Secret<[u8]>,
     pub kdf: Kdf,
     pub convergence: Convergence,
 }

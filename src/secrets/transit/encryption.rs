@@ -8,7 +8,6 @@ use crate::crypto::random::Random;
 use crate::crypto::rsa;
 
 /// The key for one item.
-#[expect(clippy::large_enum_variant, reason = "it lives on the stack, for one item")]
 pub(super) enum Working<'k> {
     Shared(&'k Cipher),
     Derived { cipher: Cipher, nonce_key: Option<HmacSha256> },

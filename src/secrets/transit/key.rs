@@ -33,7 +33,7 @@ pub(super) struct Version {
     /// X.509 certificates in PEM, that of this key first; empty if there are none.
     pub certificate_chain: String,
     pub uses: Arc<Uses>,
-    hmac_key: Secret<Vec<u8>>,
+    hmac_key: Secret<[u8]>,
 }
 
 impl Key {
@@ -163,7 +163,7 @@ impl Version {
             public_key: stored.public_key(policy.key_type),
             certificate_chain: stored.certificate_chain_pem()?,
             uses: Arc::default(),
-            hmac_key: Secret::new(stored.hmac_key.0.to_vec()),
+            hmac_key: Secret::copy_of(&stored.hmac_key.0),
         })
     }
 
@@ -201,7 +201,7 @@ impl Version {
 
     /// The key for HMACs; CMAC keys have none.
     pub(super) fn hmac_key(&self) -> Result<&[u8], Error> {
-        match &self.hmac_key.expose()[..] {
+        match self.hmac_key.expose() {
             [] => Err(Error::invalid("no HMAC key exists for that key version")),
             key => Ok(key),
         }

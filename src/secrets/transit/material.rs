@@ -20,7 +20,7 @@ pub(super) enum Material {
     Ecdsa(Pair<ecdsa::PrivateKey, ecdsa::PublicKey>),
     Ed25519(Pair<ed25519::PrivateKey, ed25519::PublicKey>),
     /// An Ed25519 key, seed ‖ public key, of which every context has one of its own.
-    Ed25519Base(Secret<Vec<u8>>),
+    Ed25519Base(Secret<[u8]>),
     MlDsa(Pair<ml_dsa::PrivateKey, ml_dsa::PublicKey>),
     Cmac(Cmac),
     /// Nothing beside the key for HMACs.
@@ -45,7 +45,7 @@ impl Material {
                     None => Self::Cipher(cipher),
                     Some(kdf) => {
                         let convergence = Convergence::of(policy, stored.convergent_version, kdf)?;
-                        Self::Base(Base { algorithm, key: Secret::new(key.to_vec()), kdf, convergence })
+                        Self::Base(Base { algorithm, key: Secret::copy_of(key), kdf, convergence })
                     }
                 }
             }
@@ -56,7 +56,7 @@ impl Material {
                 let private = private.map(|scalar| ecdsa::PrivateKey::from_scalar(curve, scalar));
                 Self::Ecdsa(Pair::new(private, ecdsa::PublicKey::from_point(curve, public))?)
             }
-            Family::Ed25519 if policy.derived.is_some() => Self::Ed25519Base(Secret::new(key.to_vec())),
+            Family::Ed25519 if policy.derived.is_some() => Self::Ed25519Base(Secret::copy_of(key)),
             Family::Ed25519 => {
                 let seed =
                     private.map(|key| key.first_chunk().ok_or_else(|| Error::internal("an Ed25519 key is too short")));

@@ -115,3 +115,31 @@ fn a_panic_of_sled_is_a_refusal() {
     fs::write(place.store().join("data/blobs").join(OsStr::from_bytes(b"\xff")), "").unwrap();
     assert!(refusal(Engine::Sled, &place.store()).contains("sled panicked over its files"));
 }
+
+/// In a process of its own, for what others have in memory is not to be counted. The C library's allocator may keep some of
+/// what was freed; what is in memory without the rule is all of it.
+#[test]
+fn long_values_that_were_read_do_not_stay_in_memory() {
+    const VALUES: u32 = 8_000;
+    const VALUE_BYTES: usize = 32 << 10;
+    if let Some(dir) = told() {
+        let store = open(Engine::Sled, &dir).unwrap();
+        for index in 0..VALUES {
+            assert!(store.get(&index.to_be_bytes()).unwrap().value.is_some());
+        }
+        let status = fs::read_to_string("/proc/self/status").unwrap();
+        let resident = status.lines().find_map(|line| line.strip_prefix("VmRSS:")).unwrap();
+        let kibibytes: usize = resident.trim().trim_end_matches(" kB").parse().unwrap();
+        assert!(kibibytes < 160 << 10, "{kibibytes} KiB");
+        return;
+    }
+    let place = Place::new();
+    let store = place.open(Engine::Sled);
+    for index in 0..VALUES {
+        store.commit(Batch::new().put(index.to_be_bytes(), noise(VALUE_BYTES))).unwrap();
+    }
+    drop(store);
+    let name = "long_values_that_were_read_do_not_stay_in_memory";
+    let output = run_again(module_path!(), name, "077", &place.store());
+    assert!(output.status.success(), "{}", String::from_utf8_lossy(&output.stderr));
+}

@@ -202,18 +202,22 @@ fn what_is_gone_is_gone_from_the_store() {
     let server = TestServer::with_all_engines();
     let versions =
         || server.stored().into_keys().filter(|key| String::from_utf8_lossy(key).contains("/version/")).count();
-    write(&server, "k", &json!({"a": 1}));
-    let before = server.stored().len() - 2;
-    for _ in 0..5 {
-        write(&server, "k", &json!({"a": 1}));
+    // The latest version is kept with the metadata if it is short, and else by itself.
+    for (text, latest) in [("short".to_owned(), 0), ("long".repeat(1_000), 1)] {
+        let data = json!({"a": text});
+        write(&server, "k", &data);
+        let before = server.stored().len() - 1 - latest;
+        for _ in 0..5 {
+            write(&server, "k", &data);
+        }
+        assert_eq!(versions(), 5 + latest);
+        server.post("secret/destroy/k", &json!({"versions": [1, 2, 7]})).expect(204);
+        assert_eq!(versions(), 3 + latest);
+        server.post("secret/metadata/k", &json!({"max_versions": 2})).expect(204);
+        assert_eq!(versions(), 3 + latest);
+        write(&server, "k", &data);
+        assert_eq!(versions(), 1 + latest);
+        server.delete("secret/metadata/k").expect(204);
+        assert_eq!((versions(), server.stored().len()), (0, before));
     }
-    assert_eq!(versions(), 6);
-    server.post("secret/destroy/k", &json!({"versions": [1, 2, 7]})).expect(204);
-    assert_eq!(versions(), 4);
-    server.post("secret/metadata/k", &json!({"max_versions": 2})).expect(204);
-    assert_eq!(versions(), 4);
-    write(&server, "k", &json!({"a": 1}));
-    assert_eq!(versions(), 2);
-    server.delete("secret/metadata/k").expect(204);
-    assert_eq!((versions(), server.stored().len()), (0, before));
 }

@@ -41,6 +41,15 @@ fn latest(view: &View<'_>, path: &str, places: Places) -> Option<(u64, String)> 
     Some((secret.entry.current, String::from_utf8(data.to_vec()).unwrap()))
 }
 
+/// Data that are too long to be kept with the entry.
+fn long(number: u64) -> String {
+    format!(r#"{{"v":{number},"x":"{}"}}"#, "x".repeat(LATEST_BYTES_MAX))
+}
+
+fn short(number: u64) -> String {
+    format!(r#"{{"v":{number}}}"#)
+}
+
 fn all(view: &View<'_>, prefix: &str) -> usize {
     view.list(prefix, "", usize::MAX).unwrap().len()
 }
@@ -59,9 +68,14 @@ fn a_secret_is_found_wherever_it_is() {
     change(&view, "a", Places::Both, |_, _| Ok(())).unwrap();
     assert_eq!(latest(&view, "a", Places::Both), found);
     assert_eq!(latest(&view, "a", Places::Entries), found);
-    assert_eq!((all(&view, PLAIN), all(&view, "version/")), (0, 1));
+    assert_eq!((all(&view, PLAIN), all(&view, "version/")), (0, 0));
     assert_eq!(write(&view, "a", Places::Both, r#"{"v":2}"#).unwrap(), 2);
     assert_eq!(latest(&view, "a", Places::Both), Some((2, r#"{"v":2}"#.to_owned())));
+    assert_eq!(all(&view, "version/"), 1);
+    put(&view, "b", &long(1)).unwrap();
+    change(&view, "b", Places::Both, |_, _| Ok(())).unwrap();
+    assert_eq!(latest(&view, "b", Places::Entries), Some((1, long(1))));
+    assert_eq!((all(&view, PLAIN), all(&view, "version/")), (0, 2));
 }
 
 #[test]
@@ -104,11 +118,11 @@ fn all_secrets_are_converted_by_and_by() {
     }
     write(&view, "b", Places::Both, "{}").unwrap();
     assert_eq!(
-        list(&view, "", Places::Both, &Page { after: "", limit: 9, deep: false }).unwrap(),
+        list(&view, "", Places::Both, &Page { after: "", limit: 9, depth: Depth::One }).unwrap(),
         ["a", "a/", "b", "e/", "z"]
     );
-    assert_eq!(list(&view, "", Places::Both, &Page { after: "a", limit: 2, deep: false }).unwrap(), ["a/", "b"]);
-    assert_eq!(list(&view, "a/", Places::Both, &Page { after: "", limit: 9, deep: false }).unwrap(), ["b", "b/"]);
+    assert_eq!(list(&view, "", Places::Both, &Page { after: "a", limit: 2, depth: Depth::One }).unwrap(), ["a/", "b"]);
+    assert_eq!(list(&view, "a/", Places::Both, &Page { after: "", limit: 9, depth: Depth::One }).unwrap(), ["b", "b/"]);
     let mut converted = Vec::new();
     loop {
         let some = unconverted(&view, 2).unwrap();
@@ -124,7 +138,7 @@ fn all_secrets_are_converted_by_and_by() {
     converted.sort_unstable();
     assert_eq!(converted, paths);
     assert_eq!(
-        list(&view, "", Places::Entries, &Page { after: "", limit: 9, deep: false }).unwrap(),
+        list(&view, "", Places::Entries, &Page { after: "", limit: 9, depth: Depth::One }).unwrap(),
         ["a", "a/", "b", "e/", "z"]
     );
 }
@@ -163,24 +177,106 @@ fn a_change_that_is_always_outrun_is_given_up() {
 
 /// Every version that is kept, with its data.
 fn kept(view: &View<'_>, path: &str) -> Vec<(u64, String)> {
-    let entry = view.get::<Entry>(&entry_path(path)).unwrap().unwrap().value;
-    let data = |number| String::from_utf8(version(view, &entry, number).unwrap().unwrap().value.as_bytes().to_vec());
-    entry.numbered().map(|(number, _)| (number, data(number).unwrap())).collect()
+    let Record { entry, latest } = view.get::<Record>(&entry_path(path)).unwrap().unwrap().value;
+    let data = |number| match &latest {
+        Some(data) if number == entry.current => data.copy(),
+        _ => version(view, &entry, number).unwrap().unwrap().value,
+    };
+    let text = |number| String::from_utf8(data(number).as_bytes().to_vec()).unwrap();
+    entry.numbered().map(|(number, _)| (number, text(number))).collect()
 }
 
 fn numbered(numbers: impl Iterator<Item = u64>) -> Vec<(u64, String)> {
-    numbers.map(|number| (number, format!(r#"{{"v":{number}}}"#))).collect()
+    numbers.map(|number| (number, short(number))).collect()
 }
 
 #[test]
-fn a_version_takes_the_slot_of_the_one_that_goes() {
+fn a_version_takes_the_slot_of_one_that_goes() {
+    let check = |data: &dyn Fn(u64) -> String, slots: [usize; 2]| {
+        let (scope, horizon) = (scope(), Horizon::default());
+        let view = scope.view(&horizon);
+        for number in 1..=25_u64 {
+            write(&view, "a", Places::Entries, &data(number)).unwrap();
+            let first = number.saturating_sub(9).max(1);
+            assert_eq!(kept(&view, "a"), (first..=number).map(|number| (number, data(number))).collect::<Vec<_>>());
+            if number >= 24 {
+                let records = view.scan("version/", "", usize::MAX).unwrap().len();
+                assert_eq!(records, slots[usize::from(number == 25)], "{number}");
+            }
+        }
+    };
+    check(&short, [9, 9]);
+    check(&long, [10, 10]);
+    check(&|number| if number % 2 == 0 { long(number) } else { short(number) }, [10, 9]);
+}
+
+#[test]
+fn data_of_null_are_data() {
     let (scope, horizon) = (scope(), Horizon::default());
     let view = scope.view(&horizon);
-    for number in 1..=25_u64 {
-        write(&view, "a", Places::Entries, &format!(r#"{{"v":{number}}}"#)).unwrap();
-        assert_eq!(kept(&view, "a"), numbered(number.saturating_sub(9).max(1)..=number));
+    write(&view, "a", Places::Entries, "null").unwrap();
+    write(&view, "a", Places::Entries, "null").unwrap();
+    assert_eq!(latest(&view, "a", Places::Entries), Some((2, "null".to_owned())));
+    assert_eq!(kept(&view, "a").len(), 2);
+}
+
+#[test]
+fn destroyed_data_are_gone_wherever_they_were() {
+    let (scope, horizon) = (scope(), Horizon::default());
+    let view = scope.view(&horizon);
+    for (path, data) in [("short", short(2)), ("long", long(2))] {
+        write(&view, path, Places::Entries, &short(1)).unwrap();
+        write(&view, path, Places::Entries, &data).unwrap();
+        change(&view, path, Places::Entries, |entry, versions| {
+            let entry = entry.as_mut().unwrap();
+            let destroyed = entry.destroy(&[2]);
+            versions.delete(entry, destroyed);
+            Ok(())
+        })
+        .unwrap();
+        assert!(view.get::<Record>(&entry_path(path)).unwrap().unwrap().value.latest.is_none(), "{path}");
+        assert_eq!(latest(&view, path, Places::Entries), Some((2, String::new())));
     }
-    assert_eq!(view.scan("version/", "", usize::MAX).unwrap().len(), 10);
+    assert_eq!(view.scan("version/", "", usize::MAX).unwrap().len(), 2, "the first of each");
+    for path in ["short", "long"] {
+        assert_eq!(write(&view, path, Places::Entries, &short(3)).unwrap(), 3);
+        change(&view, path, Places::Entries, |entry, versions| {
+            let entry = entry.take().unwrap();
+            versions.delete(&entry, entry.numbered().map(|(number, _)| number));
+            Ok(())
+        })
+        .unwrap();
+    }
+    assert!(view.scan("", "", usize::MAX).unwrap().is_empty());
+}
+
+/// An entry as it was kept before data could be with it.
+#[derive(Serialize, Deserialize)]
+#[serde(transparent)]
+struct EntryAlone(Entry);
+
+impl Stored for EntryAlone {
+    const VERSION: u8 = 1;
+}
+
+#[test]
+fn an_entry_without_data_has_them_in_a_slot() {
+    let (scope, horizon) = (scope(), Horizon::default());
+    let view = scope.view(&horizon);
+    let mut entry = Entry::new(NOW);
+    let mut change = view.change();
+    for (number, data) in numbered(1..=10) {
+        assert!(entry.add_version(NOW, &Config::default()).is_empty());
+        change.put(&slot_path(&entry, number), &Data { number: Some(number), data: text(&data) }).unwrap();
+    }
+    change.put(&entry_path("a"), &EntryAlone(entry)).unwrap();
+    change.commit().unwrap();
+    assert_eq!(latest(&view, "a", Places::Entries), Some((10, short(10))));
+    for latest in 10..15 {
+        assert_eq!(kept(&view, "a"), numbered(latest - 9..=latest));
+        write(&view, "a", Places::Entries, &short(latest + 1)).unwrap();
+    }
+    assert_eq!(view.scan("version/", "", usize::MAX).unwrap().len(), 9);
 }
 
 /// The data of a version as they were kept before they had a number.
@@ -217,9 +313,9 @@ fn data_of_another_version_are_not_served() {
     let (scope, horizon) = (scope(), Horizon::default());
     let view = scope.view(&horizon);
     for number in 1..=11 {
-        write(&view, "a", Places::Entries, &format!(r#"{{"v":{number}}}"#)).unwrap();
+        write(&view, "a", Places::Entries, &long(number)).unwrap();
     }
-    let entry = view.get::<Entry>(&entry_path("a")).unwrap().unwrap().value;
+    let entry = view.get::<Record>(&entry_path("a")).unwrap().unwrap().value.entry;
     let check = |number: Option<u64>, expected: bool| {
         let mut change = view.change();
         change.put(&slot_path(&entry, entry.slot(11)), &Data { number, data: text("{}") }).unwrap();
@@ -241,8 +337,7 @@ fn readers_and_writers_of_one_slot_do_not_mix_versions() {
     let only_one = Config { max_versions: 1, ..Config::default() };
     let add_numbered = |entry: &mut Option<Entry>, versions: &mut Versions<'_>| {
         let entry = entry.get_or_insert_with(|| Entry::new(NOW));
-        let data = text(&format!(r#"{{"v":{}}}"#, entry.current + 1));
-        versions.add(entry, &mut data.into(), NOW, &only_one)?;
+        versions.add(entry, &mut text(&long(entry.current + 1)).into(), NOW, &only_one)?;
         Ok(entry.current)
     };
     let is_over = AtomicBool::new(false);
@@ -260,7 +355,7 @@ fn readers_and_writers_of_one_slot_do_not_mix_versions() {
                     };
                     let data = String::from_utf8(secret.latest_data(NOW).unwrap_or_default().to_vec()).unwrap();
                     let number = secret.entry.current;
-                    assert!(number >= seen && data == format!(r#"{{"v":{number}}}"#), "{number}: {data}");
+                    assert!(number >= seen && data == long(number), "{number}: {data}");
                     seen = number;
                 }
             })

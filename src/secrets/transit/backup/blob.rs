@@ -4,7 +4,7 @@
 //! apart. What is written here has Vault's numbers, and for a type that Vault has not, the fork's.
 
 use std::collections::BTreeMap;
-use std::{io, mem};
+use std::mem;
 
 use serde::{Deserialize, Serialize};
 
@@ -291,26 +291,10 @@ impl Blob {
     /// The document, and the newline that Go puts behind one. Go would escape some characters that are in none of its
     /// texts.
     pub(in crate::secrets::transit) fn write(&self) -> Result<Wiped, Error> {
-        let mut length = Length(0);
-        serde_json::to_writer(&mut length, self).map_err(Error::internal)?;
-        let mut bytes = Wiped::with_capacity(length.0 + 1);
-        serde_json::to_writer(&mut *bytes, self).map_err(Error::internal)?;
+        let mut bytes = Wiped::default();
+        serde_json::to_writer(&mut bytes, self).map_err(Error::internal)?;
         bytes.push(b'\n');
         Ok(bytes)
-    }
-}
-
-/// Counts what is written, so that the text itself never outgrows its buffer and leaves copies behind.
-struct Length(usize);
-
-impl io::Write for Length {
-    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
-        self.0 += bytes.len();
-        Ok(bytes.len())
-    }
-
-    fn flush(&mut self) -> io::Result<()> {
-        Ok(())
     }
 }
 
