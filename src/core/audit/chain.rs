@@ -103,7 +103,8 @@ impl Chain {
         let mut linked = Vec::with_capacity(lines.len() + LINK_BYTES);
         for line in lines.split_inclusive(|byte| *byte == b'\n') {
             let Head { sequence, hash: previous } = head;
-            let mut link = Link { sequence: sequence + 1, previous, hash: String::new(), mac: String::new() };
+            let mut link =
+                Link { sequence: sequence.saturating_add(1), previous, hash: String::new(), mac: String::new() };
             let begin = linked.len();
             linked.extend_from_slice(line.strip_suffix(b"}\n").unwrap_or(line));
             linked.extend_from_slice(link.covered().as_bytes());
@@ -220,5 +221,8 @@ mod tests {
         known.advance(Head { sequence: 7, hash: "00".to_owned() });
         known.resume(&[line]);
         assert_eq!(known.head().map(|head| head.sequence), Some(7));
+        // Whoever can write the file says how far the chain is, and does not stop it by that.
+        known.advance(Head { sequence: u64::MAX, hash: "00".to_owned() });
+        assert_eq!(known.link(b"{\"a\":1}\n").1.sequence, u64::MAX);
     }
 }

@@ -2,15 +2,17 @@
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
+use std::sync::Arc;
 use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
 
 use super::chain::Chain;
 use super::mask::Mask;
-use super::output::{Log, MODE_DEFAULT, Output, Room, Socket, SocketKind};
+use super::output::{Log, MODE_DEFAULT, Output, Socket, SocketKind};
 use super::writer::Writer;
 use crate::api::fields::Ttl;
+use crate::api::json::Json;
 use crate::api::{Error, weak};
 use crate::barrier::{Stored, StoredBytes};
 use crate::crypto::mac::HmacSha256;
@@ -148,7 +150,7 @@ pub(super) struct Device {
     pub(super) entry: DeviceEntry,
     pub(super) mask: Mask,
     prefix: String,
-    pub(super) writer: Writer,
+    pub(super) writer: Arc<Writer>,
 }
 
 impl Device {
@@ -160,24 +162,20 @@ impl Device {
             let to = entry.file().or_else(|| entry.option("address")).unwrap_or("stdout");
             return Err(Error::invalid(format!("sanity check failed; unable to open {to:?} for writing: {error}")));
         }
-        Ok(Self { writer: Writer::new(entry.path.clone(), output, chain), entry, mask, prefix })
+        Ok(Self { writer: Arc::new(Writer::new(entry.path.clone(), output, chain)), entry, mask, prefix })
     }
 
     /// A device as it was enabled once, whether it works or not.
     pub(super) fn reopen(entry: DeviceEntry) -> Result<Self, Error> {
         let (output, mask, prefix, chain) = (entry.output()?, entry.mask()?, entry.prefix()?, entry.chain()?);
-        let device = Self { writer: Writer::new(entry.path.clone(), output, chain), entry, mask, prefix };
+        let device = Self { writer: Arc::new(Writer::new(entry.path.clone(), output, chain)), entry, mask, prefix };
         device.writer.check();
         Ok(device)
     }
 
-    /// Writes an entry. Returns whether it is written.
-    pub(super) fn write(&self, entry: &[u8], room: Room) -> bool {
-        let line = [self.prefix.as_bytes(), entry, b"\n"].concat();
-        match room {
-            Room::Kept => self.writer.write(&line),
-            Room::Used => self.writer.write_short(&line),
-        }
+    /// An entry as the line that this device writes.
+    pub(super) fn line<'a>(&'a self, entry: &'a Json) -> [&'a [u8]; 3] {
+        [self.prefix.as_bytes(), &entry.0, b"\n"]
     }
 }
 

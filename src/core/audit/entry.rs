@@ -2,6 +2,7 @@
 
 use std::borrow::Cow;
 use std::collections::BTreeMap;
+use std::ops::Range;
 use std::sync::Arc;
 
 use super::headers::Headers;
@@ -9,8 +10,9 @@ use super::mask::Mask;
 use crate::access::{Caller, tokens::TokenRecord};
 use crate::api::json::{Json, Object};
 use crate::api::route::Row;
-use crate::api::{Data, Error, Login, Op, Params, Reply, Request, WrapInfo};
+use crate::api::{Data, Error, Login, Op, Params, Reply, Request, RequestId, WrapInfo};
 use crate::clock::Timestamp;
+use crate::core::SYS_PATH;
 use crate::core::mounts::{AUTH_PREFIX, Mount};
 
 /// One request as the core sees it.
@@ -28,6 +30,12 @@ pub(in crate::core) struct Event<'a> {
 }
 
 impl Event<'_> {
+    /// Whether all that it can change are records. Who writes to `sys/` may change the server itself.
+    pub(super) fn changes_only_records(&self) -> bool {
+        let Request { op, path, help, .. } = self.request;
+        *help || matches!(op, Op::Read | Op::List | Op::Scan) || !path.starts_with(SYS_PATH)
+    }
+
     fn operation(&self) -> &'static str {
         match self.request.op {
             _ if self.request.help => "help",
@@ -38,64 +46,85 @@ impl Event<'_> {
     }
 }
 
-/// What the entries of a request and of its answer have in common.
-pub(super) struct Common {
-    auth: Json,
-    request: Json,
+/// The entry of a request. What the entry of its answer repeats stands in it once.
+pub(super) struct Opening {
+    entry: Json,
+    /// The members that both entries have.
+    shared: Range<usize>,
 }
 
-impl Common {
+impl Opening {
     pub(super) fn of(event: &Event<'_>, mask: &Mask, headers: &Headers) -> Self {
+        let mut entry = begin(ENTRY_BYTES, event.now, "request");
         let shown = Shown::of(event, mask);
-        Self { auth: auth(event, &shown), request: request(event, mask, headers, &shown) }
+        let start = entry.written().len();
+        entry.set_object("auth", |auth| describe_caller(auth, event, &shown));
+        entry.set_object("request", |request| describe_request(request, event, mask, headers, &shown));
+        let shared = start..entry.written().len();
+        Self { entry: end(entry, event.refusal.as_deref()), shared }
     }
 
-    /// The entry of the request.
-    pub(super) fn request(&self, event: &Event<'_>) -> Json {
-        self.entry("request", event.now, event.refusal.as_deref(), |_| {})
+    pub(super) fn entry(&self) -> &Json {
+        &self.entry
     }
 
-    /// The entry of its answer.
-    pub(super) fn response(
+    /// The entry of the answer.
+    pub(super) fn answered(
         &self,
         event: &Event<'_>,
         mask: &Mask,
         outcome: &Result<Reply, Error>,
         now: Timestamp,
     ) -> Json {
-        let error = outcome.as_ref().err().map(ToString::to_string);
-        self.entry("response", now, error.as_deref(), |entry| {
-            entry.set_object("response", |response| {
-                if let Some(mount) = &event.mount {
-                    describe_mount(response, mount);
-                }
-                if let Ok(reply) = outcome {
-                    describe_reply(response, event, mask, reply);
-                }
-            });
-        })
-    }
-
-    fn entry(&self, kind: &'static str, time: Timestamp, error: Option<&str>, fill: impl FnOnce(&mut Object)) -> Json {
-        let (Json(auth), Json(request)) = (&self.auth, &self.request);
-        let mut entry = Object::with_capacity(512 + auth.len() + request.len());
-        entry.set("time", time).set("type", kind).set_json("auth", auth).set_json("request", request);
-        fill(&mut entry);
-        if let Some(error) = error {
-            entry.set("error", error);
-        }
-        entry.finish()
+        let Json(opening) = &self.entry;
+        let mut entry = begin(opening.len() + ENTRY_BYTES, now, "response");
+        entry.set_members(opening.get(self.shared.clone()).unwrap_or_default());
+        entry.set_object("response", |response| {
+            if let Some(mount) = &event.mount {
+                describe_mount(response, mount);
+            }
+            if let Ok(reply) = outcome {
+                describe_reply(response, event, mask, reply);
+            }
+        });
+        end(entry, outcome.as_ref().err().map(ToString::to_string).as_deref())
     }
 }
 
-/// The entry of an answer for which there is little room.
-pub(super) fn short_response(event: &Event<'_>, is_error: bool, now: Timestamp) -> Json {
-    let mut entry = Object::default();
-    entry.set("time", now).set("type", "response").set_object("request", |request| {
-        request.set("id", event.request.id.0).set("operation", event.operation());
-    });
-    entry.set("omitted", "there was no room for more").set("failed", is_error);
+fn begin(bytes: usize, time: Timestamp, kind: &'static str) -> Object {
+    let mut entry = Object::with_capacity(bytes);
+    entry.set("time", time).set_text("type", kind);
+    entry
+}
+
+fn end(mut entry: Object, error: Option<&str>) -> Json {
+    if let Some(error) = error {
+        entry.set("error", error);
+    }
     entry.finish()
+}
+
+/// What there is to say of an answer for which there is little room.
+#[derive(Clone, Copy)]
+pub(super) struct Short {
+    id: RequestId,
+    operation: &'static str,
+    failed: bool,
+}
+
+impl Short {
+    pub(super) fn of(event: &Event<'_>, outcome: &Result<Reply, Error>) -> Self {
+        Self { id: event.request.id, operation: event.operation(), failed: outcome.is_err() }
+    }
+
+    pub(super) fn entry(self, now: Timestamp) -> Json {
+        let mut entry = begin(ENTRY_BYTES, now, "response");
+        entry.set_object("request", |request| {
+            request.set("id", self.id.0).set("operation", self.operation);
+        });
+        entry.set("omitted", "there was no room for more").set("failed", self.failed);
+        entry.finish()
+    }
 }
 
 /// What stands in both parts, hidden once.
@@ -113,19 +142,19 @@ impl<'a> Shown<'a> {
 }
 
 /// Who sent the request, and whether he may do this.
-fn auth(event: &Event<'_>, shown: &Shown<'_>) -> Json {
-    let mut auth = Object::default();
+fn describe_caller(auth: &mut Object, event: &Event<'_>, shown: &Shown<'_>) {
     if let Some(token) = &shown.token {
-        auth.set("client_token", token);
+        auth.set_text("client_token", token);
     }
     auth.set_object("policy_results", |results| {
         results.set("allowed", event.refusal.is_none());
     });
-    let Some(caller) = &event.caller else { return auth.finish() };
+    let Some(caller) = &event.caller else { return };
     let record: &TokenRecord = &caller.record;
-    auth.set("accessor", &shown.accessor).set("display_name", &record.display_name);
+    auth.set_text("accessor", shown.accessor.as_deref().unwrap_or_default());
+    auth.set_text("display_name", &record.display_name);
     auth.set("policies", caller.policies()).set("token_policies", &record.policies);
-    set_unless_empty(&mut auth, "identity_policies", caller.identity_policies());
+    set_unless_empty(auth, "identity_policies", caller.identity_policies());
     if !record.entity_id.is_empty() {
         auth.set("entity_id", &record.entity_id);
     }
@@ -136,28 +165,26 @@ fn auth(event: &Event<'_>, shown: &Shown<'_>) -> Json {
         auth.set("remaining_uses", record.uses_left());
     }
     auth.set("token_issue_time", Timestamp::from_nanosecond(record.created_ns.into()).unwrap_or_default());
-    auth.set("token_ttl", record.ttl_s).set("token_type", token_type(record.batch));
-    auth.finish()
+    auth.set("token_ttl", record.ttl_s).set_text("token_type", token_type(record.batch));
 }
 
-fn request(event: &Event<'_>, mask: &Mask, headers: &Headers, shown: &Shown<'_>) -> Json {
+fn describe_request(object: &mut Object, event: &Event<'_>, mask: &Mask, headers: &Headers, shown: &Shown<'_>) {
     let Event { request, row, mount, caller, .. } = event;
-    let mut object = Object::default();
-    object.set("id", request.id.0).set("operation", event.operation()).set("path", &request.path);
+    object.set("id", request.id.0).set_text("operation", event.operation()).set_text("path", &request.path);
     object.set("remote_address", request.remote).set_object("namespace", |namespace| {
-        namespace.set("id", "root");
+        namespace.set_text("id", "root");
     });
     if let Some(token) = &shown.token {
-        object.set("client_token", token);
+        object.set_text("client_token", token);
     }
     if let Some(caller) = caller {
-        object.set("client_token_accessor", &shown.accessor);
+        object.set_text("client_token_accessor", shown.accessor.as_deref().unwrap_or_default());
         if !caller.record.entity_id.is_empty() {
             object.set("client_id", &caller.record.entity_id);
         }
     }
     if let Some(mount) = mount {
-        describe_mount(&mut object, mount);
+        describe_mount(object, mount);
     }
     if let Some(ttl) = request.wrap_ttl {
         object.set("wrap_ttl", ttl.as_secs());
@@ -169,7 +196,6 @@ fn request(event: &Event<'_>, mask: &Mask, headers: &Headers, shown: &Shown<'_>)
     if let Some(Json(data)) = request_data(&request.params, row.is_some_and(|row| row.takes_octets), mask, clear) {
         object.set_json("data", &data);
     }
-    object.finish()
 }
 
 fn describe_headers(object: &mut Object, request: &Request, mask: &Mask, headers: &Headers) {
@@ -215,14 +241,14 @@ fn describe_pairs(data: &mut Object, pairs: &[(String, String)], mask: &Mask, cl
 
 fn describe_mount(object: &mut Object, mount: &Mount) {
     let class = if mount.entry.path.starts_with(AUTH_PREFIX) { "auth" } else { "secret" };
-    object.set("mount_accessor", &mount.entry.accessor).set("mount_class", class);
-    object.set("mount_point", &mount.entry.path).set("mount_type", mount.kind);
+    object.set_text("mount_accessor", &mount.entry.accessor).set_text("mount_class", class);
+    object.set_text("mount_point", &mount.entry.path).set_text("mount_type", mount.kind);
 }
 
 fn describe_reply(response: &mut Object, event: &Event<'_>, mask: &Mask, reply: &Reply) {
     let clear = event.mount.as_ref().map_or(&[][..], |mount| &mount.entry.tune.audit_non_hmac_response_keys);
     let data = match &reply.data {
-        Data::Nothing | Data::Null | Data::Text { .. } => None,
+        Data::Nothing | Data::Null | Data::Text { .. } | Data::Stream { .. } => None,
         Data::Json(Json(text)) | Data::Whole(Json(text)) => mask.json(text, clear, event.request.op.is_of_folders()),
     };
     if let Some(Json(data)) = data {
@@ -243,7 +269,8 @@ fn describe_reply(response: &mut Object, event: &Event<'_>, mask: &Mask, reply: 
 }
 
 fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
-    auth.set("accessor", mask.show_accessor(&login.accessor)).set("client_token", mask.show(login.token.expose()));
+    auth.set_text("accessor", &mask.show_accessor(&login.accessor));
+    auth.set_text("client_token", &mask.show(login.token.expose()));
     auth.set("policies", [&login.policies[..], &login.identity_policies].concat());
     auth.set("token_policies", &login.policies);
     set_unless_empty(auth, "identity_policies", &login.identity_policies);
@@ -254,7 +281,7 @@ fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
         auth.set("metadata", &login.metadata);
     }
     auth.set("num_uses", login.num_uses).set("token_ttl", login.ttl.as_secs());
-    auth.set("token_type", token_type(login.batch));
+    auth.set_text("token_type", token_type(login.batch));
 }
 
 fn describe_wrapping(object: &mut Object, mask: &Mask, info: &WrapInfo) {
@@ -275,3 +302,6 @@ fn set_unless_empty(object: &mut Object, name: &'static str, list: &[String]) {
 fn token_type(batch: bool) -> &'static str {
     if batch { "batch" } else { "service" }
 }
+
+/// About as many bytes as an entry has.
+const ENTRY_BYTES: usize = 2048;

@@ -28,7 +28,7 @@ pub(super) struct Mask {
 impl Mask {
     /// `hmac-sha256:` and the HMAC of a value.
     pub(super) fn hash(&self, value: &str) -> String {
-        format!("hmac-sha256:{}", hex::encode(&self.salt.compute(value.as_bytes())))
+        ["hmac-sha256:", &hex::encode(&self.salt.compute(value.as_bytes()))].concat()
     }
 
     /// A value as the device shows it. The empty one hides nothing.
@@ -60,7 +60,7 @@ struct Copy<'m> {
     hides: bool,
     /// It is the answer to a list.
     elides: bool,
-    to: &'m mut Vec<u8>,
+    to: &'m mut Wiped,
 }
 
 impl Copy<'_> {
@@ -112,7 +112,7 @@ impl<'de> Visitor<'de> for Copy<'_> {
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
         let shown = if self.hides { self.mask.show(value) } else { Cow::Borrowed(value) };
-        json::write(self.to, &shown);
+        json::write_text(self.to, &shown);
         Ok(())
     }
 
@@ -129,7 +129,7 @@ impl<'de> Visitor<'de> for Copy<'_> {
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         self.to.push(b'{');
         while let Some(name) = members.next_key::<String>()? {
-            json::write(self.to, &name);
+            json::write_text(self.to, &name);
             self.to.push(b':');
             if self.elides && ELIDED.contains(&name.as_str()) {
                 let value = members.next_value::<&RawValue>()?;
@@ -146,11 +146,11 @@ impl<'de> Visitor<'de> for Copy<'_> {
 }
 
 /// Closes a list or an object, after whose last member there is a comma.
-fn end(text: &mut Vec<u8>, bracket: u8) {
-    if text.last() == Some(&b',') {
-        text.pop();
+fn end(text: &mut Wiped, bracket: u8) {
+    match text.last_mut() {
+        Some(last @ b',') => *last = bracket,
+        _ => text.push(bracket),
     }
-    text.push(bracket);
 }
 
 /// How many items a list or an object has.

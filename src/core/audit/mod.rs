@@ -1,16 +1,21 @@
-//! The audit devices: every request that an unsealed core sees has an entry on one of them before anything is done for it,
-//! and another with its outcome before it is answered.
+//! The audit devices: every request that an unsealed core sees has an entry on one of them before it changes anything, and
+//! another with its outcome before it is answered.
 //!
 //! Without a device that costs one look at a flag. Knows nothing of what requests do.
 
+use std::cell::Cell;
+use std::mem;
+use std::pin::Pin;
+use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
+use std::task::{Context, Poll, ready};
 
-use crate::api::json::Json;
+use super::Thread;
 use crate::api::route::Row;
 use crate::api::{Error, Op, Reply};
-use crate::barrier::View;
-use crate::clock::{Clock, Stopwatch};
+use crate::barrier::{self, Horizon, View};
+use crate::clock::{Clock, Stopwatch, Timestamp};
 use crate::metrics::{Class, Meter};
 
 pub mod chain;
@@ -25,10 +30,10 @@ mod writer;
 use chain::Head;
 use device::Device;
 pub use device::DeviceEntry;
-use entry::Common;
 pub(super) use entry::Event;
+use entry::Short;
 pub use headers::Headers;
-use output::Room;
+use writer::Brought;
 
 /// All devices, and what they are told of headers.
 #[derive(Default)]
@@ -81,26 +86,33 @@ impl Audit {
     }
 
     /// Begins the trail of a request. An error: nobody would know of it, so nothing may be done.
-    pub(super) fn begin<'r>(&self, event: impl FnOnce() -> Event<'r>) -> Result<Trail<'r>, Error> {
-        if !self.is_on() {
+    ///
+    /// What a socket's thread is asked is mostly to read or to compute. Its entry is written with that of its answer, in
+    /// one go; but before the first commit, if it turns out that it changes something.
+    pub(super) fn begin<'r>(
+        &'r self,
+        thread: Thread,
+        row: Option<&Row>,
+        horizon: &Horizon,
+        event: impl FnOnce() -> Event<'r>,
+    ) -> Result<Trail<'r>, Error> {
+        if !self.is_on() && !row.is_some_and(enables) {
             return Ok(Trail(None));
         }
-        let event = event();
+        let (event, began) = (event(), Stopwatch::start());
         if is_exempt(event.row, event.request.help) {
             return Ok(Trail(None));
         }
-        let began = Stopwatch::start();
-        let setting = self.setting();
-        let common: Vec<_> =
-            setting.devices.iter().map(|device| Common::of(&event, &device.mask, &setting.headers)).collect();
-        let written = setting.devices.iter().zip(&common).filter(|(device, common)| {
-            let Json(entry) = common.request(&event);
-            device.write(&entry, Room::Kept)
-        });
-        if !noted(&self.meters.requests, written.count() > 0, began) {
-            return Err(unwritten());
+        let opening = Rc::new(Opening::of(&event, self.setting(), self.meters.clone()));
+        if thread == Thread::Socket && event.changes_only_records() {
+            let opening = opening.clone();
+            horizon.before_commits(move || opening.write().then_some(()).ok_or(barrier::Error::Withheld(UNWRITTEN)));
+        } else if !opening.setting.devices.is_empty() && !opening.write() {
+            // No end of the trail notes it.
+            self.meters.requests.note(Class::Failed, began.elapsed());
+            return Err(Error::internal(UNWRITTEN));
         }
-        Ok(Trail(Some(Begun { event, setting, common, meters: self.meters.clone() })))
+        Ok(Trail(Some(Begun { audit: self, event, opening, thread })))
     }
 
     /// Whether the entry of a request for this row may have to wait for somebody.
@@ -246,43 +258,150 @@ fn refuse_taken(devices: &[Arc<Device>], entry: &DeviceEntry) -> Result<(), Erro
 pub(super) struct Trail<'r>(Option<Begun<'r>>);
 
 struct Begun<'r> {
+    audit: &'r Audit,
     event: Event<'r>,
+    opening: Rc<Opening>,
+    thread: Thread,
+}
+
+/// What the devices are told before a request changes anything.
+struct Opening {
     setting: Arc<Setting>,
     /// In the order of the devices.
-    common: Vec<Common>,
+    entries: Vec<entry::Opening>,
+    /// Whether they are written.
+    told: Cell<bool>,
     meters: Arc<Meters>,
 }
 
+impl Opening {
+    fn of(event: &Event<'_>, setting: Arc<Setting>, meters: Arc<Meters>) -> Self {
+        let entry = |device: &Arc<Device>| entry::Opening::of(event, &device.mask, &setting.headers);
+        let entries = setting.devices.iter().map(entry).collect();
+        Self { setting, entries, told: Cell::new(false), meters }
+    }
+
+    /// Writes the entries, unless that has been done. Returns whether one is written; if none is, it can be tried again.
+    fn write(&self) -> bool {
+        if !self.told.get() {
+            let began = Stopwatch::start();
+            let pairs = self.setting.devices.iter().zip(&self.entries);
+            let written = pairs.filter(|(device, opening)| device.writer.write(device.line(opening.entry())));
+            if written.count() > 0 {
+                self.told.set(true);
+                self.meters.requests.note(Class::Done, began.elapsed());
+            }
+        }
+        self.told.get()
+    }
+}
+
 impl Trail<'_> {
-    /// Ends the trail with what became of the request, which is what may be answered.
-    pub(super) fn end(self, outcome: Result<Reply, Error>, clock: &Clock) -> Result<Reply, Error> {
-        let Some(begun) = self.0 else { return outcome };
-        let watch = Stopwatch::start();
-        if noted(&begun.meters.responses, begun.write(&outcome, clock), watch) { outcome } else { Err(unwritten()) }
+    /// Ends the trail with what became of the request. That may be answered once the entry of the answer is written, for
+    /// which a socket's thread does not wait here.
+    pub(super) fn end(self, outcome: Result<Reply, Error>, clock: &Clock) -> (Result<Reply, Error>, Option<Ending>) {
+        let Some(begun) = self.0 else { return (outcome, None) };
+        let Some(ending) = begun.ending(&outcome, clock) else { return (outcome, None) };
+        if begun.thread == Thread::Socket {
+            return (outcome, Some(ending));
+        }
+        (ending.wait().and(outcome), None)
     }
 }
 
 impl Begun<'_> {
-    fn write(&self, outcome: &Result<Reply, Error>, clock: &Clock) -> bool {
-        let (event, now) = (&self.event, clock.now());
-        let devices = &self.setting.devices;
-        let written = devices.iter().zip(&self.common).filter(|(device, common)| {
-            let Json(entry) = common.response(event, &device.mask, outcome, now);
-            device.write(&entry, Room::Kept)
-        });
-        if written.count() > 0 {
-            return true;
+    /// Brings the entries of the answer to the devices, and those of the request if they are not there yet. `None` if there
+    /// is no device.
+    fn ending(&self, outcome: &Result<Reply, Error>, clock: &Clock) -> Option<Ending> {
+        let (event, opening) = (&self.event, self.heard());
+        if opening.setting.devices.is_empty() {
+            return None;
         }
-        // What was done was done: for so much there is room.
-        let Json(entry) = entry::short_response(event, outcome.is_err(), now);
-        devices.iter().filter(|device| device.write(&entry, Room::Used)).count() > 0
+        let (now, began) = (clock.now(), Stopwatch::start());
+        let is_first = !opening.told.get();
+        let pairs = opening.setting.devices.iter().zip(&opening.entries);
+        let brought = pairs.filter_map(|(device, opening)| {
+            let first = is_first.then(|| device.line(opening.entry()));
+            let last = opening.answered(event, &device.mask, outcome, now);
+            device.writer.bring(first.into_iter().flatten().chain(device.line(&last)))
+        });
+        let brought = brought.collect();
+        let short = (!is_first).then(|| Short::of(event, outcome));
+        let (setting, meters) = (opening.setting.clone(), opening.meters.clone());
+        Some(Ending { brought, has_yielded: false, setting, short, now, meters, began })
+    }
+
+    /// What the devices of now are told. A new one is told of the answer to whoever enabled it, as in Vault.
+    fn heard(&self) -> Rc<Opening> {
+        if self.event.changes_only_records() {
+            return self.opening.clone();
+        }
+        let setting = self.audit.setting();
+        if setting.devices.is_empty() || Arc::ptr_eq(&setting, &self.opening.setting) {
+            return self.opening.clone();
+        }
+        let opening = Opening::of(&self.event, setting, self.opening.meters.clone());
+        opening.told.set(true);
+        Rc::new(opening)
     }
 }
 
-/// Notes whether entries were written, which is returned.
-fn noted(meter: &Meter, written: bool, began: Stopwatch) -> bool {
-    meter.note(if written { Class::Done } else { Class::Failed }, began.elapsed());
-    written
+/// The entries of an answer. Resolves when they are written, before which it may not be given.
+#[must_use = "nothing waits for the entries until this is awaited"]
+pub struct Ending {
+    brought: Vec<Brought>,
+    has_yielded: bool,
+    setting: Arc<Setting>,
+    /// What must be told even if there is no room: something was changed, perhaps.
+    short: Option<Short>,
+    now: Timestamp,
+    meters: Arc<Meters>,
+    began: Stopwatch,
+}
+
+impl Future for Ending {
+    type Output = Result<(), Error>;
+
+    /// An error: the entries are not written, and nothing but it may be answered.
+    fn poll(mut self: Pin<&mut Self>, context: &mut Context<'_>) -> Poll<Self::Output> {
+        if !mem::replace(&mut self.has_yielded, true) && self.brought.iter().any(Brought::has_turn) {
+            // Others who are ready now come first: what they bring is written in the same go.
+            context.waker().wake_by_ref();
+            return Poll::Pending;
+        }
+        self.brought.iter_mut().for_each(Brought::take_turn);
+        let mut written = false;
+        for brought in &self.brought {
+            written |= ready!(brought.poll(context));
+        }
+        Poll::Ready(self.conclude(written))
+    }
+}
+
+impl Ending {
+    /// As it resolves, on a thread that may block.
+    fn wait(mut self) -> Result<(), Error> {
+        let written = self.brought.iter_mut().map(Brought::wait).filter(|written| *written).count() > 0;
+        self.conclude(written)
+    }
+
+    fn conclude(&self, written: bool) -> Result<(), Error> {
+        let written = written || self.short.is_some_and(|short| self.write_short(short));
+        let first = self.short.is_none().then_some(&self.meters.requests);
+        // Where not even the entry of the request is written, no answer was kept back.
+        let last = (first.is_none() || written).then_some(&self.meters.responses);
+        let class = if written { Class::Done } else { Class::Failed };
+        first.into_iter().chain(last).for_each(|meter| meter.note(class, self.began.elapsed()));
+        written.then_some(()).ok_or_else(|| Error::internal(UNWRITTEN))
+    }
+
+    /// What was done was done: for so much there is room.
+    fn write_short(&self, short: Short) -> bool {
+        let entry = short.entry(self.now);
+        let devices = self.setting.devices.iter();
+        let written = devices.filter(|device| device.writer.write_short(&device.line(&entry).concat()));
+        written.count() > 0
+    }
 }
 
 /// What is answered while the barrier is sealed is no secret, and whoever watches over the server asks for it all the time.
@@ -290,13 +409,17 @@ fn is_exempt(row: Option<&Row>, help: bool) -> bool {
     !help && row.is_some_and(|row| row.while_sealed && row.op == Op::Read)
 }
 
-fn unwritten() -> Error {
-    Error::internal("no audit device could write the entry of this request")
+/// Whether there may be a device after a request for this row.
+fn enables(row: &Row) -> bool {
+    row.op == Op::Write && row.path == ENABLING
 }
 
 fn record_path(path: &str) -> String {
     format!("{RECORDS}{path}")
 }
 
+const UNWRITTEN: &str = "no audit device could write the entry of this request";
+/// Row of `sys/`.
+const ENABLING: &str = "audit/{path..}";
 const RECORDS: &str = "audit/device/";
 const DEVICES_MAX: usize = 16;

@@ -162,7 +162,7 @@ impl Verifier {
         let begins = link.sequence == 1 && link.previous == Head::beginning().hash;
         match &self.head {
             Some(head) if !begins => {
-                let expected = head.sequence + 1;
+                let expected = head.sequence.saturating_add(1);
                 if link.sequence > expected {
                     self.gap = Some(Gap { at: at.clone(), expected, found: link.sequence });
                     return Ok(());
@@ -269,5 +269,17 @@ mod tests {
         let seen = verdict(&[first.clone(), fragment, said.clone()], None).unwrap();
         assert_eq!((seen.lines, seen.broken_off.len()), (2, 1));
         assert_eq!(verdict(&[first, b"{\"another".to_vec(), said], None), Err((2, Kind::Inserted)));
+    }
+
+    #[test]
+    fn a_chain_that_counts_to_the_end_is_no_reason_to_panic() {
+        let mut chain = Chain::new(HmacSha256::new(KEY));
+        chain.advance(Head { sequence: u64::MAX - 1, hash: "00".to_owned() });
+        let (last, head) = chain.link(b"{\"n\":0}\n");
+        chain.advance(head);
+        let (behind, _) = chain.link(b"{\"n\":1}\n");
+        let lines = [last, behind].map(|line| line.strip_suffix(b"\n").unwrap().to_vec());
+        assert_eq!(verdict(&lines[..1], None).unwrap().first, Some(u64::MAX));
+        assert_eq!(verdict(&lines, None).unwrap().lines, 2);
     }
 }

@@ -1,8 +1,9 @@
-//! Writes the lines of many requests to one output, in groups: whoever finds nobody writing writes what all have brought.
+//! Writes the lines of many requests to one output, in groups: of those who bring lines, one writes what all have brought.
 //! Knows nothing of what lines say.
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
+use std::task::{Context, Poll, Waker};
 use std::{io, mem};
 
 use super::chain::{Chain, Head};
@@ -13,7 +14,8 @@ pub(super) struct Writer {
     /// What complaints call it.
     name: String,
     queue: Mutex<Queue>,
-    written: Condvar,
+    /// Told when nobody writes any longer.
+    idle: Condvar,
     output: Mutex<Chained>,
     /// The last write went well.
     able: AtomicBool,
@@ -59,18 +61,89 @@ impl Chained {
 #[derive(Default)]
 struct Queue {
     lines: Vec<u8>,
-    /// What becomes of these lines, for those who brought them.
-    fate: Arc<OnceLock<bool>>,
+    /// What becomes of these lines.
+    fate: Arc<Fate>,
+    /// Somebody has said that he writes these lines.
+    claimed: bool,
     writing: bool,
     /// Somebody has waited in vain for the one who writes.
     stuck: bool,
+    /// An empty buffer, for the lines after these.
+    spare: Vec<u8>,
+}
+
+/// What becomes of the lines of one group.
+#[derive(Default)]
+struct Fate {
+    written: OnceLock<bool>,
+    waiting: Mutex<Vec<Waker>>,
+}
+
+impl Fate {
+    fn decide(&self, written: bool) {
+        let _ = self.written.set(written);
+        let waiting = mem::take(&mut *self.waiting.lock().unwrap_or_else(PoisonError::into_inner));
+        waiting.into_iter().for_each(Waker::wake);
+    }
+
+    fn poll(&self, context: &Context<'_>) -> Poll<bool> {
+        if let Some(written) = self.written.get() {
+            return Poll::Ready(*written);
+        }
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        // Once more under the lock: it may have been decided between the look above and the lock.
+        if let Some(written) = self.written.get() {
+            return Poll::Ready(*written);
+        }
+        waiting.push(context.waker().clone());
+        Poll::Pending
+    }
+}
+
+/// Lines that somebody has brought to a writer. They are written even if nobody waits for it.
+pub(super) struct Brought {
+    writer: Arc<Writer>,
+    fate: Arc<Fate>,
+    /// It is on this one to write the group.
+    has_turn: bool,
+}
+
+impl Brought {
+    pub(super) fn has_turn(&self) -> bool {
+        self.has_turn
+    }
+
+    /// Writes what all have brought until now, if it is on this one.
+    pub(super) fn take_turn(&mut self) {
+        if mem::take(&mut self.has_turn) {
+            self.writer.write_all();
+        }
+    }
+
+    /// Sees to it that the lines are written, or fail, on a thread that may block.
+    pub(super) fn wait(&mut self) -> bool {
+        self.has_turn = false;
+        self.writer.write_all();
+        self.fate.written.get().copied().unwrap_or(false)
+    }
+
+    /// Whether the lines are written, once that is known.
+    pub(super) fn poll(&self, context: &Context<'_>) -> Poll<bool> {
+        self.fate.poll(context)
+    }
+}
+
+impl Drop for Brought {
+    fn drop(&mut self) {
+        self.take_turn();
+    }
 }
 
 impl Writer {
     pub(super) fn new(name: String, output: Output, chain: Option<Chain>) -> Self {
         let (blocks, output) = (output.blocks(), Mutex::new(Chained { output, chain }));
-        let (queue, written, able) = (Mutex::default(), Condvar::new(), AtomicBool::new(true));
-        Self { name, queue, written, output, able, blocks }
+        let (queue, idle, able) = (Mutex::default(), Condvar::new(), AtomicBool::new(true));
+        Self { name, queue, idle, output, able, blocks }
     }
 
     /// Where the chain stands, if the lines are one.
@@ -89,33 +162,23 @@ impl Writer {
         self.blocks
     }
 
-    /// Writes a line. A device that would keep requests waiting is not asked again while it fails. Returns whether it is written.
-    pub(super) fn write(&self, line: &[u8]) -> bool {
-        if !self.is_able() && self.blocks {
-            return false;
+    /// Takes whole lines, in pieces, for the next group. `None`: the device fails, and would keep whoever asks it waiting.
+    pub(super) fn bring<'l>(self: &Arc<Self>, lines: impl IntoIterator<Item = &'l [u8]>) -> Option<Brought> {
+        if self.blocks && !self.is_able() {
+            return None;
         }
-        let began = Stopwatch::start();
         let mut queue = self.queue();
         if queue.stuck {
-            return false;
+            return None;
         }
-        queue.lines.extend_from_slice(line);
-        let fate = queue.fate.clone();
-        loop {
-            if let Some(written) = fate.get() {
-                return *written;
-            }
-            if !queue.writing {
-                return self.write_all(queue);
-            }
-            let left = TIME_MAX.saturating_sub(began.elapsed());
-            if left.is_zero() {
-                queue.stuck = true;
-                self.note(Err("it takes too long"));
-                return false;
-            }
-            queue = self.written.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
-        }
+        lines.into_iter().for_each(|piece| queue.lines.extend_from_slice(piece));
+        let has_turn = !mem::replace(&mut queue.claimed, true);
+        Some(Brought { writer: Arc::clone(self), fate: Arc::clone(&queue.fate), has_turn })
+    }
+
+    /// Writes lines, with all that others have brought. Returns whether they are written.
+    pub(super) fn write<'l>(self: &Arc<Self>, lines: impl IntoIterator<Item = &'l [u8]>) -> bool {
+        self.bring(lines).is_some_and(|mut brought| brought.wait())
     }
 
     /// Writes a short line, if need be with the space that is kept free for such. Returns whether it is written.
@@ -123,17 +186,46 @@ impl Writer {
         !self.blocks && !self.queue().stuck && self.put(line, Room::Used)
     }
 
-    /// Writes all lines of the queue.
-    fn write_all(&self, mut queue: MutexGuard<'_, Queue>) -> bool {
-        let (lines, fate) = (mem::take(&mut queue.lines), mem::take(&mut queue.fate));
-        queue.writing = true;
+    /// Decides what becomes of all lines that were brought until now: writes those that nobody else is writing, and waits
+    /// for those that somebody is.
+    fn write_all(&self) {
+        let Some(mut queue) = self.idle_queue() else { return };
+        if queue.lines.is_empty() {
+            return;
+        }
+        let spare = mem::take(&mut queue.spare);
+        let mut lines = mem::replace(&mut queue.lines, spare);
+        let fate = mem::take(&mut queue.fate);
+        (queue.claimed, queue.writing) = (false, true);
         drop(queue);
-        let written = self.put(&lines, Room::Kept);
+        fate.decide(self.put(&lines, Room::Kept));
+        lines.clear();
+        lines.shrink_to(SPARE_BYTES_MAX);
         let mut queue = self.queue();
-        (queue.writing, queue.stuck) = (false, false);
-        let _ = fate.set(written);
-        self.written.notify_all();
-        written
+        (queue.writing, queue.stuck, queue.spare) = (false, false, lines);
+        self.idle.notify_all();
+    }
+
+    /// The queue when nobody writes. `None`: whoever does takes too long, and nobody waits for these lines any longer.
+    fn idle_queue(&self) -> Option<MutexGuard<'_, Queue>> {
+        let mut queue = self.queue();
+        if !queue.writing {
+            return Some(queue);
+        }
+        let began = Stopwatch::start();
+        while queue.writing {
+            let left = TIME_MAX.saturating_sub(began.elapsed());
+            if left.is_zero() {
+                (queue.stuck, queue.claimed) = (true, false);
+                let fate = mem::take(&mut queue.fate);
+                drop(queue);
+                self.note(Err("it takes too long"));
+                fate.decide(false);
+                return None;
+            }
+            queue = self.idle.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
+        }
+        Some(queue)
     }
 
     fn put(&self, lines: &[u8], room: Room) -> bool {
@@ -180,5 +272,80 @@ impl Writer {
 
     fn queue(&self) -> MutexGuard<'_, Queue> {
         self.queue.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+/// What is kept of a buffer in which many lines were.
+const SPARE_BYTES_MAX: usize = 256 << 10;
+
+#[cfg(test)]
+mod tests {
+    use std::sync::atomic::AtomicUsize;
+    use std::task::Wake;
+    use std::{env, fs, process};
+
+    use super::super::output::Log;
+    use super::*;
+
+    #[derive(Default)]
+    struct Wakes(AtomicUsize);
+
+    impl Wake for Wakes {
+        fn wake(self: Arc<Self>) {
+            self.0.fetch_add(1, Ordering::Relaxed);
+        }
+    }
+
+    fn check(name: &str, act: impl FnOnce(&Arc<Writer>, &dyn Fn() -> String)) {
+        let path = env::temp_dir().join(format!("coffer-audit-writer-{}-{name}", process::id()));
+        let output = Output::File(Log::new(path.clone(), None, false));
+        act(&Arc::new(Writer::new(name.to_owned(), output, None)), &|| fs::read_to_string(&path).unwrap_or_default());
+        fs::remove_file(&path).unwrap();
+    }
+
+    #[test]
+    fn one_of_those_who_bring_lines_writes_them_all() {
+        check("group", |writer, file| {
+            let mut first = writer.bring([b"1\n".as_slice()]).unwrap();
+            let mut second = writer.bring([b"2".as_slice(), b"\n"]).unwrap();
+            assert!(first.has_turn() && !second.has_turn());
+            let wakes = Arc::new(Wakes::default());
+            let told = Waker::from(wakes.clone());
+            let context = Context::from_waker(&told);
+            assert_eq!((second.poll(&context), file().as_str()), (Poll::Pending, ""));
+            first.take_turn();
+            assert_eq!((second.poll(&context), wakes.0.load(Ordering::Relaxed)), (Poll::Ready(true), 1));
+            assert_eq!(file(), "1\n2\n");
+            second.take_turn();
+            assert!(writer.bring([b"3\n".as_slice()]).unwrap().has_turn());
+        });
+    }
+
+    #[test]
+    fn lines_of_whoever_does_not_wait_are_written_all_the_same() {
+        check("gone", |writer, file| {
+            let brought = [writer.bring([b"1\n".as_slice()]), writer.bring([b"2\n".as_slice()])];
+            drop(brought);
+            assert_eq!(file(), "1\n2\n");
+        });
+    }
+
+    #[test]
+    fn who_may_block_waits_for_nobody_who_only_has_the_turn() {
+        check("turn", |writer, file| {
+            let first = writer.bring([b"1\n".as_slice()]).unwrap();
+            assert!(writer.write([b"2\n".as_slice()]));
+            assert_eq!(file(), "1\n2\n");
+            drop(first);
+            assert_eq!(file(), "1\n2\n");
+        });
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_written_fails_for_all() {
+        let output = Output::File(Log::new("/nonexistent/trail".into(), None, false));
+        let writer = Arc::new(Writer::new("failing".to_owned(), output, None));
+        let mut first = writer.bring([b"1\n".as_slice()]).unwrap();
+        assert!(!writer.write([b"2\n".as_slice()]) && !first.wait() && !writer.is_able());
     }
 }

@@ -102,6 +102,23 @@ fn every_row_has_an_entry_before_and_after() {
     }
 }
 
+#[test]
+fn a_device_begins_with_the_answer_to_who_enabled_it() {
+    let (server, folder) = with_device("first", &json!({}));
+    let types_of = |folder: &Folder, device: &str| -> Vec<String> {
+        let entries = folder.of(&format!("sys/audit/{device}"));
+        entries.iter().map(|entry| entry["type"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!((types_of(&folder, "trail"), folder.entries().len()), (vec!["response".to_owned()], 1));
+    assert_eq!(folder.entries()[0]["auth"]["policies"], json!(["root"]));
+    let second = Folder::new("second");
+    second.enable(&server, "second", &json!({}));
+    assert_eq!(types_of(&folder, "second"), ["request", "response"]);
+    assert_eq!(types_of(&second, "second"), ["response"]);
+    server.post("sys/audit/second", &json!({"type": "file", "options": {}})).refused_with(400);
+    assert_eq!((folder.entries().len(), second.entries().len()), (5, 3), "both are told of what failed");
+}
+
 /// Regressions R46 and R48: tokens, accessors and raw bodies stood in the clear.
 #[test]
 fn nothing_secret_is_shown() {
@@ -274,7 +291,7 @@ fn files_are_the_operators_and_can_be_moved_away() {
     server.get("kv/a").expect(404);
     server.core.reopen_audit();
     server.get("kv/b").expect(404);
-    assert_eq!(fs::read_to_string(&moved).unwrap().lines().count(), 2);
+    assert_eq!(fs::read_to_string(&moved).unwrap().lines().count(), 3);
     assert_eq!((folder.entries().len(), mode(&folder.file())), (2, 0o600));
     fs::remove_file(folder.file()).unwrap();
     server.get("kv/c").expect(404);
@@ -319,10 +336,10 @@ fn a_socket_gets_the_entries() {
     server.post("sys/audit/s", &device(json!({"address": address, "prefix": "coffer "}))).expect(204);
     let mut lines = BufReader::new(listener.accept().unwrap().0).lines();
     server.get("kv/a").expect(404);
-    for kind in ["request", "response"] {
+    for (kind, path) in [("response", "sys/audit/s"), ("request", "kv/a"), ("response", "kv/a")] {
         let line = lines.next().unwrap().unwrap();
         let entry: Value = serde_json::from_str(line.strip_prefix("coffer ").unwrap()).unwrap();
-        assert_eq!((&entry["type"], &entry["request"]["path"]), (&json!(kind), &json!("kv/a")));
+        assert_eq!((&entry["type"], &entry["request"]["path"]), (&json!(kind), &json!(path)));
     }
     drop((lines, listener));
     // The first line may still be taken by a connection whose end nobody has noticed.
