@@ -13,11 +13,12 @@ use bytes::Bytes;
 use http_body_util::{BodyExt, Full, LengthLimitError, Limited};
 use hyper::client::conn::http1;
 use hyper::header::{ACCEPT, AUTHORIZATION, CONTENT_TYPE, HOST, HeaderValue, USER_AGENT};
-use hyper::{Request, Uri};
+use hyper::{Request, StatusCode, Uri};
 use hyper_util::rt::TokioIo;
+use rustls::crypto;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, ServerName};
-use rustls::{ClientConfig, RootCertStore, crypto};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::SingleCertAndKey;
 use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::Builder;
@@ -25,6 +26,7 @@ use tokio_rustls::TlsConnector;
 use zeroize::Zeroizing;
 
 use crate::crypto::wiped::Wiped;
+use crate::trust::{self, Authorities};
 
 /// The calls of one owner.
 #[derive(Default)]
@@ -43,9 +45,36 @@ pub struct Outgoing<'a> {
     pub url: &'a str,
     /// Certificates of the authorities that its certificate may come from, in PEM; the system's if empty.
     pub ca_pem: &'a str,
+    /// How TLS is spoken, if not as usual.
+    pub tls: Option<&'a Manner>,
     pub bearer: Option<&'a str>,
     /// The body of a POST, with its media type; without one it is a GET.
     pub body: Option<(&'static str, Wiped)>,
+}
+
+/// How TLS is spoken where it is not as usual.
+#[derive(Default)]
+pub struct Manner {
+    /// The name that the certificate must have, in place of the URL's.
+    pub server_name: Option<ServerName<'static>>,
+    /// Whether whoever answers is taken for the one that is meant.
+    pub any_server: bool,
+    /// What is shown to a server that asks who is there.
+    pub own: Option<Identity>,
+}
+
+/// A certificate and its key.
+pub struct Identity(Arc<SingleCertAndKey>);
+
+impl Identity {
+    /// Both in PEM.
+    pub fn from_pem(chain: &[u8], key: &[u8]) -> Result<Self, String> {
+        let chain: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(chain).collect();
+        let chain = chain.map_err(|error| error.to_string())?;
+        let key = PrivateKeyDer::from_pem_slice(key).map_err(|error| error.to_string())?;
+        let own = trust::certified(chain, key, &crypto::aws_lc_rs::default_provider())?;
+        Ok(Self(Arc::new(own.into())))
+    }
 }
 
 /// What it answered.
@@ -111,7 +140,7 @@ impl Permit<'_> {
 
 /// Checks that a text has certificates of authorities in it.
 pub fn check_certificates(pem: &str) -> Result<(), Error> {
-    roots(pem).map(drop)
+    authorities(pem).map(drop)
 }
 
 /// Where a URL leads to.
@@ -141,13 +170,17 @@ impl Target {
     }
 
     async fn send(&self, outgoing: Outgoing<'_>) -> Result<Answer, Error> {
-        let connector = self.tls.then(|| connector(outgoing.ca_pem)).transpose()?;
+        let manner = outgoing.tls;
+        let connector = self.tls.then(|| connector(outgoing.ca_pem, manner)).transpose()?;
         let request = self.request(outgoing)?;
         let stream = TcpStream::connect((self.host.as_str(), self.port)).await.map_err(|e| self.unreachable(e))?;
         match connector {
             None => self.exchange(stream, request).await,
             Some(connector) => {
-                let name = ServerName::try_from(self.host.clone()).map_err(|_| Error::Url)?;
+                let name = match manner.and_then(|manner| manner.server_name.clone()) {
+                    None => ServerName::try_from(self.host.clone()).map_err(|_| Error::Url)?,
+                    Some(name) => name,
+                };
                 let stream = connector.connect(name, stream).await.map_err(|error| self.unreachable(error))?;
                 self.exchange(stream, request).await
             }
@@ -174,20 +207,12 @@ impl Target {
         request.body(Full::new(body)).map_err(|_| Error::Header)
     }
 
-    async fn exchange<S: AsyncRead + AsyncWrite + Unpin + Send + 'static>(
-        &self,
-        stream: S,
-        request: Request<Full<Bytes>>,
-    ) -> Result<Answer, Error> {
-        let (mut sender, connection) =
-            http1::handshake(TokioIo::new(stream)).await.map_err(|error| self.unreachable(error))?;
-        let connection = tokio::spawn(connection);
-        let response = sender.send_request(request).await.map_err(|error| self.unreachable(error))?;
-        let status = response.status().as_u16();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        connection.abort();
-        match body {
-            Ok(body) => Ok(Answer { status, body: body.to_bytes().to_vec() }),
+    async fn exchange<S>(&self, stream: S, request: Request<Full<Bytes>>) -> Result<Answer, Error>
+    where
+        S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+    {
+        match exchange(stream, request, ANSWER_BYTES_MAX).await {
+            Ok((status, body)) => Ok(Answer { status: status.as_u16(), body: body.to_vec() }),
             Err(error) if error.is::<LengthLimitError>() => Err(Error::TooLong(self.authority.clone())),
             Err(error) => Err(self.unreachable(error)),
         }
@@ -198,37 +223,55 @@ impl Target {
     }
 }
 
-fn connector(ca_pem: &str) -> Result<TlsConnector, Error> {
-    let roots = trusted(ca_pem)?;
-    let config = ClientConfig::builder_with_provider(Arc::new(crypto::aws_lc_rs::default_provider()))
-        .with_safe_default_protocol_versions()
-        .map_err(|_| Error::Certificates)?
-        .with_root_certificates(roots)
-        .with_no_client_auth();
+/// Sends one request over a connection that ends with the answer, of at most so many bytes.
+pub async fn exchange<S>(
+    stream: S,
+    request: Request<Full<Bytes>>,
+    answer_bytes_max: usize,
+) -> Result<(StatusCode, Bytes), Box<dyn std::error::Error + Send + Sync>>
+where
+    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
+{
+    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
+    let connection = tokio::spawn(connection);
+    let response = sender.send_request(request).await?;
+    let status = response.status();
+    let body = Limited::new(response.into_body(), answer_bytes_max).collect().await;
+    connection.abort();
+    Ok((status, body?.to_bytes()))
+}
+
+fn connector(ca_pem: &str, manner: Option<&Manner>) -> Result<TlsConnector, Error> {
+    let provider = Arc::new(crypto::aws_lc_rs::default_provider());
+    let verifier = match manner {
+        Some(Manner { any_server: true, .. }) => trust::any_server(&provider),
+        _ => trusted(ca_pem)?.servers(&provider).map_err(|_| Error::Certificates)?,
+    };
+    let own = manner.and_then(|manner| manner.own.as_ref()).map(|Identity(own)| Arc::clone(own));
+    let config = trust::client(provider, verifier, own).map_err(|_| Error::Certificates)?;
     Ok(TlsConnector::from(Arc::new(config)))
 }
 
 /// The authorities of a text, or else those of the operating system.
-pub fn trusted(ca_pem: &str) -> Result<Arc<RootCertStore>, Error> {
-    if ca_pem.is_empty() { Ok(SYSTEM_ROOTS.clone()) } else { Ok(Arc::new(roots(ca_pem)?)) }
+pub fn trusted(ca_pem: &str) -> Result<Arc<Authorities>, Error> {
+    if ca_pem.is_empty() { Ok(SYSTEM_AUTHORITIES.clone()) } else { Ok(Arc::new(authorities(ca_pem)?)) }
 }
 
 /// Every certificate of a text. One that cannot be read is an error: somebody relies on it.
-fn roots(pem: &str) -> Result<RootCertStore, Error> {
-    let mut roots = RootCertStore::empty();
-    for certificate in CertificateDer::pem_slice_iter(pem.as_bytes()) {
-        roots.add(certificate.map_err(|_| Error::Certificates)?).map_err(|_| Error::Certificates)?;
+fn authorities(pem: &str) -> Result<Authorities, Error> {
+    let certificates: Result<Vec<_>, _> = CertificateDer::pem_slice_iter(pem.as_bytes()).collect();
+    let certificates = certificates.map_err(|_| Error::Certificates)?;
+    if certificates.is_empty() {
+        return Err(Error::Certificates);
     }
-    if roots.is_empty() { Err(Error::Certificates) } else { Ok(roots) }
+    Authorities::of(certificates).map_err(|_| Error::Certificates)
 }
 
 /// What the operating system trusts, read once; nothing if it does not say.
-static SYSTEM_ROOTS: LazyLock<Arc<RootCertStore>> = LazyLock::new(|| {
-    let mut roots = RootCertStore::empty();
+static SYSTEM_AUTHORITIES: LazyLock<Arc<Authorities>> = LazyLock::new(|| {
     let bundle = SYSTEM_BUNDLES.iter().find_map(|path| std::fs::read(path).ok()).unwrap_or_default();
     // Systems ship certificates that are older than the rules; those that do not parse are nobody's loss.
-    roots.add_parsable_certificates(CertificateDer::pem_slice_iter(&bundle).flatten());
-    Arc::new(roots)
+    Arc::new(Authorities::of_system(CertificateDer::pem_slice_iter(&bundle).flatten()))
 });
 
 /// Where Linux distributions and BSDs keep the certificates of authorities.
@@ -243,10 +286,10 @@ const SYSTEM_BUNDLES: &[&str] = &[
 const CALL_TIME_MAX: Duration = Duration::from_secs(10);
 /// Bytes of an answer.
 const ANSWER_BYTES_MAX: usize = 1 << 20;
-/// Threads that wait for other servers: a quarter of those that may block.
-const WAITING_MAX: usize = 128;
+/// Threads that wait for other servers. Whoever starts the threads has some more for what waits for nobody.
+pub const WAITING_MAX: usize = 16;
 /// Those of one owner, so that a server that hangs does not keep the logins of other mounts from theirs.
-const WAITING_OF_ONE_MAX: usize = 16;
+const WAITING_OF_ONE_MAX: usize = 12;
 
 #[cfg(test)]
 mod tests {
@@ -333,13 +376,11 @@ mod tests {
         let first = Outbound::default();
         let held: Vec<_> = (0..WAITING_OF_ONE_MAX).map(|_| first.permit().unwrap()).collect();
         assert!(matches!(first.permit(), Err(Error::Busy)));
-        let others: Vec<_> = (1..WAITING_MAX / WAITING_OF_ONE_MAX).map(|_| first.another()).collect();
-        let mut more: Vec<_> =
-            others.iter().flat_map(|other| (0..WAITING_OF_ONE_MAX).map(|_| other.permit().unwrap())).collect();
-        let last = first.another();
-        assert!(matches!(last.permit(), Err(Error::Busy)));
+        let other = first.another();
+        let mut more: Vec<_> = (WAITING_OF_ONE_MAX..WAITING_MAX).map(|_| other.permit().unwrap()).collect();
+        assert!(matches!(other.permit(), Err(Error::Busy)));
         more.pop();
-        assert!(last.permit().is_ok());
+        assert!(other.permit().is_ok());
         drop(held);
         assert!(first.permit().is_ok());
     }

@@ -6,7 +6,7 @@ use std::collections::hash_map::Entry;
 use std::convert::Infallible;
 use std::future::pending;
 use std::io;
-use std::net::IpAddr;
+use std::net::{self, IpAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -18,7 +18,7 @@ use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
 use rustix::process::{Resource, getrlimit};
 use tokio::io::{AsyncRead, AsyncWrite};
-use tokio::net::{TcpListener, TcpStream};
+use tokio::net::{TcpListener, TcpStream, UnixStream};
 use tokio::sync::{OwnedSemaphorePermit, Semaphore, watch};
 use tokio::task::JoinSet;
 use tokio::time::{sleep, timeout};
@@ -27,11 +27,13 @@ use tokio_rustls::server::TlsStream;
 use crate::config::listener::Proxy;
 use crate::core::Core;
 use crate::http::{self, Client, Manners, Payload, Wire};
+use lanes::Lanes;
 use pulse::{Pulse, Watched};
 pub use socket::Socket;
 use socket::Stream;
 pub use tls::Tls;
 
+mod lanes;
 mod proxy;
 mod pulse;
 mod socket;
@@ -43,7 +45,7 @@ pub struct Limits {
     pub http: http::Limits,
     /// Connections at one time; others wait to be accepted. Never more than most of the files that the process may open.
     pub connections_max: usize,
-    /// Connections from one address; others are closed at once.
+    /// Connections from one address, which a proxy may tell; others are closed at once.
     pub connections_per_address_max: usize,
     /// Bytes of a request line with its headers. As much is read from a socket at a time, which large bodies feel.
     pub head_bytes_max: usize,
@@ -72,19 +74,15 @@ impl Default for Limits {
     }
 }
 
-/// Serves `core` on one listener without TLS until `shutdown` resolves; then lets the requests end that are being worked
-/// on.
-pub async fn serve(listener: TcpListener, core: Arc<Core>, limits: Limits, shutdown: impl Future<Output = ()>) {
-    serve_all(vec![Listening::plain(listener, limits.clone())], core, &limits, shutdown).await;
-}
-
-/// As `serve`, on several listeners. `limits` are those that they share.
+/// Serves `core` on these listeners until `shutdown` resolves; then lets the requests end that are being worked on.
+/// `limits` are those that the listeners share. An error: the system has no threads for it.
 pub async fn serve_all(
     listenings: Vec<Listening>,
     core: Arc<Core>,
     limits: &Limits,
     shutdown: impl Future<Output = ()>,
-) {
+) -> io::Result<()> {
+    let lanes = Arc::new(Lanes::open()?);
     let door = Arc::new(Door::new(limits));
     let wire = Wire::new(core, limits.http.clone());
     let graceful = Arc::new(GracefulShutdown::new());
@@ -92,7 +90,8 @@ pub async fn serve_all(
     let mut receptions = JoinSet::new();
     for listening in listenings {
         let house = Arc::new(House::new(&wire, &listening));
-        receptions.spawn(receive(listening, house, Arc::clone(&door), Arc::clone(&graceful), ended.clone()));
+        let reception = Reception { house, door: Arc::clone(&door), lanes: Arc::clone(&lanes) };
+        receptions.spawn(reception.receive(listening.socket, Arc::clone(&graceful), ended.clone()));
     }
     drop(ended);
     shutdown.await;
@@ -109,6 +108,7 @@ pub async fn serve_all(
     for connections in &mut connections {
         connections.shutdown().await;
     }
+    Ok(())
 }
 
 /// A socket that clients come in by, and how it is used.
@@ -121,27 +121,37 @@ pub struct Listening {
 }
 
 impl Listening {
+    /// Without TLS, and with no manners of its own.
     pub fn plain(listener: TcpListener, limits: Limits) -> Self {
         Self { socket: Socket::Tcp(listener), limits, manners: Manners::default(), tls: None, proxy: None }
     }
 }
 
-/// Takes connections in until the sender of `ended` is gone. Returns those that are still there.
-async fn receive(
-    listening: Listening,
+/// What takes connections in.
+struct Reception {
     house: Arc<House>,
     door: Arc<Door>,
-    graceful: Arc<GracefulShutdown>,
-    mut ended: watch::Receiver<()>,
-) -> JoinSet<()> {
-    let mut connections = JoinSet::new();
-    loop {
-        tokio::select! {
-            _ = ended.changed() => return connections,
-            visitor = door.admit(&listening.socket) => {
-                connections.spawn(attend(Arc::clone(&house), visitor, graceful.watcher(), ended.clone()));
+    lanes: Arc<Lanes>,
+}
+
+impl Reception {
+    /// Takes connections in until the sender of `ended` is gone. Returns those that are still there.
+    async fn receive(
+        self,
+        socket: Socket,
+        graceful: Arc<GracefulShutdown>,
+        mut ended: watch::Receiver<()>,
+    ) -> JoinSet<()> {
+        let mut connections = JoinSet::new();
+        loop {
+            tokio::select! {
+                _ = ended.changed() => return connections,
+                visitor = self.door.admit(&socket) => {
+                    let attended = attend(Arc::clone(&self.house), visitor, graceful.watcher(), ended.clone());
+                    self.lanes.spawn(&mut connections, attended);
+                }
+                Some(_) = connections.join_next() => {}
             }
-            Some(_) = connections.join_next() => {}
         }
     }
 }
@@ -184,14 +194,14 @@ fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
 
 /// Serves one connection to its end.
 async fn attend(house: Arc<House>, visitor: Visitor, watcher: Watcher, mut ended: watch::Receiver<()>) {
-    let Visitor { stream, remote, _place } = visitor;
+    let Visitor { stream, remote, mut place } = visitor;
     match stream {
-        Stream::Unix(stream) => {
-            let client = Client { remote, certificates: None };
-            converse(house, stream, client, watcher).await;
-        }
+        Stream::Unix(stream) => match UnixStream::from_std(stream) {
+            Ok(stream) => converse(house, stream, Client { remote, certificates: None }, watcher).await,
+            Err(error) => tracing::debug!(%error, "a connection could not be begun"),
+        },
         Stream::Tcp(stream) => {
-            let entry = enter(&house, stream, remote);
+            let entry = enter(&house, stream, &mut place);
             // Who is still about to come in when the server ends has asked nothing.
             let entered = tokio::select! {
                 entered = timeout(house.limits.head_time_max, entry) => entered,
@@ -214,13 +224,15 @@ enum Entered {
 }
 
 /// What comes before the first request: the word of a proxy, and the handshake of TLS.
-async fn enter(house: &House, mut stream: TcpStream, remote: IpAddr) -> io::Result<(Entered, Client)> {
+async fn enter(house: &House, stream: net::TcpStream, place: &mut Place) -> io::Result<(Entered, Client)> {
+    let mut stream = TcpStream::from_std(stream)?;
+    let remote = place.remote;
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%remote, %error, "small answers will be slow");
     }
     let remote = match &house.proxy {
         None => remote,
-        Some(proxy) => proxy::remote(proxy, &mut stream, remote).await?,
+        Some(proxy) => place.give_to(proxy::remote(proxy, &mut stream, remote).await?)?,
     };
     let Some(tls) = &house.tls else {
         return Ok((Entered::Plain(stream), Client { remote, certificates: None }));
@@ -262,29 +274,34 @@ struct Peer {
 
 impl Peer {
     async fn respond(&self, request: Request<Incoming>) -> Response<Payload> {
-        let _busy = self.pulse.begin(request.version());
-        self.house.wire.respond(request, &self.client).await
+        let busy = self.pulse.begin(request.version());
+        self.house.wire.respond(request, &self.client).await.map(|payload| payload.keep(busy))
     }
 }
 
 /// Who may come in.
 struct Door {
     free: Arc<Semaphore>,
-    inside: Arc<Mutex<HashMap<IpAddr, usize>>>,
-    per_address_max: usize,
+    addresses: Arc<Addresses>,
 }
 
 struct Visitor {
     stream: Stream,
     remote: IpAddr,
-    _place: Place,
+    place: Place,
 }
 
-/// One of the connections that there may be; free again when dropped.
+/// One of the connections that there may be, all together and of one address; free again when dropped.
 struct Place {
     _free: OwnedSemaphorePermit,
-    inside: Arc<Mutex<HashMap<IpAddr, usize>>>,
+    addresses: Arc<Addresses>,
     remote: IpAddr,
+}
+
+/// How many connections there are of each address.
+struct Addresses {
+    inside: Mutex<HashMap<IpAddr, usize>>,
+    each_max: usize,
 }
 
 impl Door {
@@ -293,8 +310,7 @@ impl Door {
         let connections_max = files_max.map_or(limits.connections_max, |max| limits.connections_max.min(max / 5 * 4));
         Self {
             free: Arc::new(Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS))),
-            inside: Arc::default(),
-            per_address_max: limits.connections_per_address_max,
+            addresses: Arc::new(Addresses { inside: Mutex::default(), each_max: limits.connections_per_address_max }),
         }
     }
 
@@ -303,11 +319,11 @@ impl Door {
         loop {
             let Ok(free) = Arc::clone(&self.free).acquire_owned().await else { pending().await };
             match socket.accept().await {
-                Ok((stream, remote)) => {
-                    if let Some(visitor) = self.place(free, stream, remote) {
-                        return visitor;
-                    }
+                Ok((stream, remote)) if self.addresses.enter(remote) => {
+                    let place = Place { _free: free, addresses: Arc::clone(&self.addresses), remote };
+                    return Visitor { stream, remote, place };
                 }
+                Ok(_) => {}
                 Err(error) if ended_early(&error) => {}
                 Err(error) => {
                     tracing::warn!(%error, "no connection can be accepted; trying again");
@@ -316,23 +332,41 @@ impl Door {
             }
         }
     }
+}
 
-    fn place(&self, free: OwnedSemaphorePermit, stream: Stream, remote: IpAddr) -> Option<Visitor> {
-        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        let count = inside.entry(remote).or_default();
-        if *count >= self.per_address_max {
-            return None;
+impl Place {
+    /// Counts for another address, whose connection this is by the word of a proxy.
+    fn give_to(&mut self, remote: IpAddr) -> io::Result<IpAddr> {
+        if remote != self.remote {
+            if !self.addresses.enter(remote) {
+                return Err(io::Error::other("there are too many connections of the address that a proxy tells"));
+            }
+            self.addresses.leave(self.remote);
+            self.remote = remote;
         }
-        *count += 1;
-        let place = Place { _free: free, inside: Arc::clone(&self.inside), remote };
-        Some(Visitor { stream, remote, _place: place })
+        Ok(remote)
     }
 }
 
 impl Drop for Place {
     fn drop(&mut self) {
+        self.addresses.leave(self.remote);
+    }
+}
+
+impl Addresses {
+    /// Counts one more, if there may be one.
+    fn enter(&self, remote: IpAddr) -> bool {
         let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
-        if let Entry::Occupied(mut count) = inside.entry(self.remote) {
+        let count = inside.entry(remote).or_default();
+        let is_free = *count < self.each_max;
+        *count += usize::from(is_free);
+        is_free
+    }
+
+    fn leave(&self, remote: IpAddr) {
+        let mut inside = self.inside.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Entry::Occupied(mut count) = inside.entry(remote) {
             *count.get_mut() -= 1;
             if *count.get() == 0 {
                 count.remove();

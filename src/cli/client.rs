@@ -4,16 +4,13 @@ use std::path::PathBuf;
 use std::sync::Arc;
 
 use bytes::Bytes;
-use http_body_util::{BodyExt, Full, Limited};
-use hyper::client::conn::http1;
+use http_body_util::Full;
 use hyper::header::{CONTENT_TYPE, HOST};
-use hyper::{Method, Request, Response, StatusCode, body};
-use hyper_util::rt::TokioIo;
+use hyper::{Method, Request, StatusCode};
 use percent_encoding::{AsciiSet, NON_ALPHANUMERIC, utf8_percent_encode};
 use rustls::ClientConfig;
 use rustls::pki_types::ServerName;
 use serde_json::{Value, json};
-use tokio::io::{AsyncRead, AsyncWrite};
 use tokio::net::TcpStream;
 use tokio::runtime::{Builder, Runtime};
 use tokio_rustls::TlsConnector;
@@ -21,6 +18,7 @@ use tokio_rustls::TlsConnector;
 use super::output::{Failure, print_aside};
 use super::variable;
 use crate::crypto::secret::Secret;
+use crate::outbound::exchange;
 
 mod tls;
 
@@ -123,17 +121,14 @@ impl Client {
         let request = self.request(method, path, body)?;
         let unreachable = |error: &dyn std::fmt::Display| self.unreachable(error);
         let stream = TcpStream::connect(&self.authority).await.map_err(|error| unreachable(&error))?;
-        let response = match &self.tls {
-            None => exchange(stream, request).await,
+        let answered = match &self.tls {
+            None => exchange(stream, request, ANSWER_BYTES_MAX).await,
             Some((config, name)) => {
                 let connected = TlsConnector::from(config.clone()).connect(name.clone(), stream).await;
-                exchange(connected.map_err(|error| unreachable(&error))?, request).await
+                exchange(connected.map_err(|error| unreachable(&error))?, request, ANSWER_BYTES_MAX).await
             }
         };
-        let response = response.map_err(|error| unreachable(&error))?;
-        let status = response.status();
-        let body = Limited::new(response.into_body(), ANSWER_BYTES_MAX).collect().await;
-        let body = body.map_err(|error| unreachable(&error))?.to_bytes();
+        let (status, body) = answered.map_err(|error| unreachable(&error))?;
         let answer = if body.is_empty() { json!({}) } else { serde_json::from_slice(&body).unwrap_or_default() };
         Ok((status, answer))
     }
@@ -156,16 +151,6 @@ impl Client {
         let scheme = if self.tls.is_some() { "https" } else { "http" };
         Failure::refused(format!("cannot reach {scheme}://{}: {error}", self.authority))
     }
-}
-
-/// Sends one request over a connection that ends with the answer.
-async fn exchange<S>(stream: S, request: Request<Full<Bytes>>) -> hyper::Result<Response<body::Incoming>>
-where
-    S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
-{
-    let (mut sender, connection) = http1::handshake(TokioIo::new(stream)).await?;
-    tokio::spawn(connection);
-    sender.send_request(request).await
 }
 
 /// What an answer brings, and its warnings on the way.

@@ -47,12 +47,12 @@ impl Default for Pulse {
 
 impl Pulse {
     /// Notes that a request is complete up to its body, and when the returned value is dropped, that it is answered.
-    pub(super) fn begin(&self, version: Version) -> Busy<'_> {
+    pub(super) fn begin(self: &Arc<Self>, version: Version) -> Busy {
         if version == Version::HTTP_2 {
             self.multiplexed.store(true, Relaxed);
         }
         self.busy.fetch_add(1, Relaxed);
-        Busy(self)
+        Busy(Arc::clone(self))
     }
 
     /// Resolves when the client is too slow, and says at what.
@@ -108,9 +108,9 @@ impl Pulse {
 }
 
 /// A request that is being worked on.
-pub(super) struct Busy<'p>(&'p Pulse);
+pub(super) struct Busy(Arc<Pulse>);
 
-impl Drop for Busy<'_> {
+impl Drop for Busy {
     fn drop(&mut self) {
         self.0.since.store(self.0.now(), Relaxed);
         self.0.idle.store(true, Relaxed);
@@ -185,8 +185,9 @@ mod tests {
     use super::*;
 
     /// A pulse as it would be `age` milliseconds after its connection was accepted.
-    fn aged(age: u64) -> Pulse {
-        Pulse { accepted: Instant::now().checked_sub(Duration::from_millis(age)).unwrap(), ..Pulse::default() }
+    fn aged(age: u64) -> Arc<Pulse> {
+        let accepted = Instant::now().checked_sub(Duration::from_millis(age)).unwrap();
+        Arc::new(Pulse { accepted, ..Pulse::default() })
     }
 
     fn check(pulse: &Pulse, now: u64) -> Result<u128, &'static str> {

@@ -2,12 +2,13 @@
 
 use std::fs::{self, Permissions};
 use std::io;
-use std::net::{IpAddr, Ipv4Addr, SocketAddr};
+use std::net::{self, IpAddr, Ipv4Addr, SocketAddr};
+use std::os::unix;
 use std::os::unix::fs::{FileTypeExt, PermissionsExt};
 use std::path::{self, PathBuf};
 
 use rustix::fs::{Gid, Uid, chown};
-use tokio::net::{TcpListener, TcpStream, UnixListener, UnixStream};
+use tokio::net::{TcpListener, UnixListener};
 
 use crate::config::listener;
 
@@ -23,10 +24,10 @@ pub struct Path {
     path: PathBuf,
 }
 
-/// A connection.
+/// A connection that no runtime knows yet.
 pub(super) enum Stream {
-    Tcp(TcpStream),
-    Unix(UnixStream),
+    Tcp(net::TcpStream),
+    Unix(unix::net::UnixStream),
 }
 
 impl Socket {
@@ -66,11 +67,11 @@ impl Socket {
         match self {
             Self::Tcp(listener) => {
                 let (stream, remote) = listener.accept().await?;
-                Ok((Stream::Tcp(stream), remote.ip().to_canonical()))
+                Ok((Stream::Tcp(stream.into_std()?), remote.ip().to_canonical()))
             }
             Self::Unix(path) => {
                 let (stream, _) = path.listener.accept().await?;
-                Ok((Stream::Unix(stream), Ipv4Addr::LOCALHOST.into()))
+                Ok((Stream::Unix(stream.into_std()?), Ipv4Addr::LOCALHOST.into()))
             }
         }
     }
@@ -88,7 +89,7 @@ fn remove_left_over(path: &path::Path) -> io::Result<()> {
         Err(error) if error.kind() == io::ErrorKind::NotFound => Ok(()),
         Err(error) => Err(error),
         Ok(found) if !found.file_type().is_socket() => Err(io::ErrorKind::AlreadyExists.into()),
-        Ok(_) if std::os::unix::net::UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
+        Ok(_) if unix::net::UnixStream::connect(path).is_ok() => Err(io::ErrorKind::AddrInUse.into()),
         Ok(_) => fs::remove_file(path),
     }
 }

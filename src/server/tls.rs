@@ -5,40 +5,36 @@ use std::io;
 use std::path::Path;
 use std::sync::{Arc, PoisonError, RwLock};
 
-use rustls::client::danger::HandshakeSignatureValid;
-use rustls::crypto::{
-    CryptoProvider, WebPkiSupportedAlgorithms, aws_lc_rs, verify_tls12_signature, verify_tls13_signature,
-};
+use rustls::crypto::{CryptoProvider, aws_lc_rs};
 use rustls::pki_types::pem::{self, PemObject};
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, UnixTime};
-use rustls::server::WebPkiClientVerifier;
-use rustls::server::danger::{ClientCertVerified, ClientCertVerifier};
-use rustls::sign::CertifiedKey;
-use rustls::{
-    DigitallySignedStruct, DistinguishedName, Error, InconsistentKeys, RootCertStore, ServerConfig, SignatureScheme,
-    SupportedProtocolVersion, version,
-};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::server::Acceptor;
+use rustls::server::danger::ClientCertVerifier;
+use rustls::{ServerConfig, SupportedProtocolVersion, version};
 use tokio::io::{AsyncReadExt, AsyncWriteExt};
 use tokio::net::TcpStream;
 use tokio::sync::Semaphore;
-use tokio_rustls::TlsAcceptor;
+use tokio::task::yield_now;
+use tokio_rustls::LazyConfigAcceptor;
 use tokio_rustls::server::TlsStream;
 use zeroize::Zeroizing;
 
 use crate::config::listener::{self, Clients, Version};
+use crate::trust::{self, Authorities};
 
 /// What a listener needs for its handshakes.
 pub struct Tls {
     settings: listener::Tls,
     current: RwLock<Arc<ServerConfig>>,
-    /// Handshakes at one time; others wait, and not for long.
-    handshakes: Semaphore,
+    /// Hellos that are to be answered next, which is what costs; others wait. Who has to say something himself has no turn:
+    /// he could keep it.
+    turns: Semaphore,
 }
 
 impl Tls {
     pub fn open(settings: listener::Tls) -> Result<Self, String> {
         let current = RwLock::new(Arc::new(load(&settings)?));
-        Ok(Self { settings, current, handshakes: Semaphore::new(HANDSHAKES_MAX) })
+        Ok(Self { settings, current, turns: Semaphore::new(TURNS_MAX) })
     }
 
     /// Reads the files anew. What is wrong with them changes nothing; connections go on as they began.
@@ -59,9 +55,14 @@ impl Tls {
             }
             _ => {}
         }
-        let _permit = self.handshakes.acquire().await.map_err(io::Error::other)?;
+        let hello = LazyConfigAcceptor::new(Acceptor::default(), stream).await?;
         let current = Arc::clone(&self.current.read().unwrap_or_else(PoisonError::into_inner));
-        TlsAcceptor::from(current).accept(stream).await
+        let turn = self.turns.acquire().await.map_err(io::Error::other)?;
+        // Behind what others wait for meanwhile.
+        yield_now().await;
+        let handshake = hello.into_stream(current);
+        drop(turn);
+        handshake.await
     }
 }
 
@@ -94,10 +95,7 @@ fn load(settings: &listener::Tls) -> Result<ServerConfig, String> {
     let chain = certificates_of(&settings.certificate)?;
     let key = key_of(&settings.key)?;
     let both = format!("{} and {}", settings.certificate.display(), settings.key.display());
-    let key = CertifiedKey::from_der(chain, key, &provider).map_err(|error| match error {
-        Error::InconsistentKeys(InconsistentKeys::KeyMismatch) => format!("{both}: the key is not the certificate's"),
-        error => format!("{both}: {error}"),
-    })?;
+    let key = trust::certified(chain, key, &provider).map_err(|why| format!("{both}: {why}"))?;
     let builder = ServerConfig::builder_with_provider(Arc::clone(&provider));
     let builder = builder.with_protocol_versions(&versions(settings)).map_err(|error| error.to_string())?;
     let resolver = Arc::new(rustls::sign::SingleCertAndKey::from(key));
@@ -157,80 +155,25 @@ fn read(file: &Path) -> Result<Zeroizing<Vec<u8>>, String> {
     std::fs::read(file).map(Zeroizing::new).map_err(|error| format!("cannot read {}: {error}", file.display()))
 }
 
-// === certificates of clients ===
-
 fn verifier(
     settings: &listener::Tls,
     provider: &Arc<CryptoProvider>,
 ) -> Result<Option<Arc<dyn ClientCertVerifier>>, String> {
-    let mut roots = RootCertStore::empty();
-    if let Some(file) = &settings.client_ca {
-        for certificate in certificates_of(file)? {
-            roots.add(certificate).map_err(|error| format!("{}: {error}", file.display()))?;
+    let authorities = match &settings.client_ca {
+        None => Authorities::none(),
+        Some(file) => {
+            Authorities::of(certificates_of(file)?).map_err(|error| format!("{}: {error}", file.display()))?
         }
-    }
+    };
     Ok(match settings.clients {
         Clients::NotAsked => None,
-        Clients::Asked => {
-            Some(Arc::new(Anyone { hints: roots.subjects(), algorithms: provider.signature_verification_algorithms }))
-        }
-        Clients::Verified => {
-            let builder = WebPkiClientVerifier::builder_with_provider(roots.into(), Arc::clone(provider));
-            Some(builder.build().map_err(|error| error.to_string())?)
-        }
+        // Login methods decide whom they trust.
+        Clients::Asked => Some(authorities.any_clients(provider)),
+        Clients::Verified => Some(authorities.clients(provider).map_err(|error| error.to_string())?),
     })
 }
 
-/// Asks for a certificate and takes any, or none: login methods decide whom they trust. That the client has its key is
-/// checked.
-#[derive(Debug)]
-struct Anyone {
-    hints: Vec<DistinguishedName>,
-    algorithms: WebPkiSupportedAlgorithms,
-}
-
-impl ClientCertVerifier for Anyone {
-    fn client_auth_mandatory(&self) -> bool {
-        false
-    }
-
-    fn root_hint_subjects(&self) -> &[DistinguishedName] {
-        &self.hints
-    }
-
-    fn verify_client_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: UnixTime,
-    ) -> Result<ClientCertVerified, Error> {
-        Ok(ClientCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signature: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signature, &self.algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.algorithms.supported_schemes()
-    }
-}
-
-const HANDSHAKES_MAX: usize = 256;
+const TURNS_MAX: usize = 256;
 const ALPN: [&[u8]; 2] = [b"h2", b"http/1.1"];
 /// What Go's server says.
 const NOT_TLS: &str = "Client sent an HTTP request to an HTTPS server.\n";

@@ -7,7 +7,8 @@ use webpki::{EndEntityCert, KeyUsage, VerifiedPath};
 
 use super::presented::Presented;
 use crate::clock::Timestamp;
-use crate::crypto::certificates::Certificate;
+use crate::crypto::certificates::{Certificate, Purpose};
+use crate::trust;
 
 /// Why no authority stands for a certificate.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -27,8 +28,11 @@ pub(super) fn check(
     is_revoked: &dyn Fn(&Presented) -> bool,
 ) -> Result<(), NoPath> {
     let Some((leaf, others)) = chain.split_first() else { return Err(NoPath::Unusable) };
+    if let Some(found) = check_directly(leaf, authorities, now, is_revoked) {
+        return found;
+    }
     let leaf = CertificateDer::from(leaf.as_slice());
-    let leaf = EndEntityCert::try_from(&leaf).map_err(|_| NoPath::Unusable)?;
+    let leaf = EndEntityCert::try_from(&leaf).map_err(|_| NoPath::Unknown)?;
     let others: Vec<_> =
         others.iter().take(INTERMEDIATES_MAX).map(|other| CertificateDer::from(other.as_slice())).collect();
     let mut worst = NoPath::Unknown;
@@ -40,6 +44,27 @@ pub(super) fn check(
         }
     }
     Err(worst)
+}
+
+/// What holds without a path: the client's certificate is the authority's own, or an old one that it signed. None where
+/// that is not so.
+fn check_directly(
+    leaf: &[u8],
+    authorities: &[Certificate],
+    now: Timestamp,
+    is_revoked: &dyn Fn(&Presented) -> bool,
+) -> Option<Result<(), NoPath>> {
+    let leaf = Certificate::from_der(leaf.to_vec()).ok()?;
+    let authority = authorities.iter().find(|authority| authority.is_ca() && trust::takes(authority, &leaf))?;
+    let now_s = u64::try_from(now.as_second()).ok()?;
+    let usable = leaf.is_valid_at(now_s) && leaf.is_for(Purpose::Client);
+    let stands = authority.is_valid_at(now_s)
+        && [authority, &leaf].iter().all(|one| Presented::read(one.as_der()).is_some_and(|one| !is_revoked(&one)));
+    Some(match (usable, stands) {
+        (true, true) => Ok(()),
+        (false, _) => Err(NoPath::Unusable),
+        (true, false) => Err(NoPath::Unknown),
+    })
 }
 
 /// One authority at a time, for what it says of itself holds as well: its dates, and how long its paths may be.

@@ -1,13 +1,11 @@
 //! What a certificate says: whose it is, under which names, from when to when. Verifies nothing.
 
 use der::asn1::ObjectIdentifier;
-use der::oid::db::{rfc4519, rfc5280};
+use der::oid::db::rfc4519;
 use der::{Any, Decode, Tag, Tagged};
 use x509_cert::Certificate;
 use x509_cert::ext::pkix::name::GeneralName;
-use x509_cert::ext::pkix::{
-    AuthorityKeyIdentifier, BasicConstraints, ExtendedKeyUsage, SubjectAltName, SubjectKeyIdentifier,
-};
+use x509_cert::ext::pkix::{AuthorityKeyIdentifier, BasicConstraints, SubjectAltName, SubjectKeyIdentifier};
 
 use crate::clock::Timestamp;
 use crate::crypto::decimal;
@@ -85,17 +83,6 @@ impl Presented {
         let found = self.certificate.tbs_certificate().get_extension::<AuthorityKeyIdentifier>();
         let id = found.ok().flatten().and_then(|(_, authority)| authority.key_identifier);
         id.map(|id| hex(id.as_bytes())).unwrap_or_default()
-    }
-
-    /// Whether it may be shown by clients of TLS: it says so, or says nothing of what it is for.
-    pub(super) fn is_for_clients(&self) -> bool {
-        match self.certificate.tbs_certificate().get_extension::<ExtendedKeyUsage>() {
-            Ok(None) => true,
-            Ok(Some((_, ExtendedKeyUsage(usages)))) => usages
-                .iter()
-                .any(|usage| matches!(*usage, rfc5280::ID_KP_CLIENT_AUTH | rfc5280::ANY_EXTENDED_KEY_USAGE)),
-            Err(_) => false,
-        }
     }
 
     /// Whether a path from it to a client has too many certificates between, by its own word.

@@ -14,7 +14,7 @@ use crate::auth::older::{Older, OlderFields};
 use crate::auth::params::{self, TokenFields};
 use crate::auth::{glob, records};
 use crate::barrier::{Stored, View};
-use crate::crypto::certificates::Certificate;
+use crate::crypto::certificates::{Certificate, Purpose};
 use crate::engine::{Call, Endpoint};
 
 /// What is trusted under one name.
@@ -219,7 +219,7 @@ impl WriteCert {
         }
         let certificates = trusted.certificates()?;
         let client = certificates.first().filter(|first| !first.is_ca());
-        if client.is_some_and(|client| Presented::read(client.as_der()).is_none_or(|client| !client.is_for_clients())) {
+        if client.is_some_and(|client| !client.is_for(Purpose::Client)) {
             return Err(Error::invalid(
                 "nonCA certificates should have TLS client authentication set as an extended key usage",
             ));

@@ -38,6 +38,7 @@ pub(super) fn review(
         ca_pem: &ca_pem,
         bearer: Some(reviewer.as_ref().map_or(token, |jwt| jwt.as_str())),
         body: Some(("application/json", question(token, audiences))),
+        ..Outgoing::default()
     })?;
     if !(200..=206).contains(&answer.status) {
         return Err(Refusal::Status(answer.status));

@@ -16,7 +16,7 @@ use crate::api::credential::Credential;
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
 
-/// Hashes and compares passwords, not too many at one time: each takes [`MEMORY_KIB`] of memory and a core.
+/// Hashes and compares passwords, not too many at one time: each takes `MEMORY_KIB` of memory and a core.
 pub struct Passwords {
     free: Mutex<usize>,
     freed: Condvar,

@@ -4,15 +4,16 @@ use std::fs;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use rustls::client::danger::{HandshakeSignatureValid, ServerCertVerified, ServerCertVerifier};
-use rustls::crypto::{CryptoProvider, aws_lc_rs, verify_tls12_signature, verify_tls13_signature};
+use rustls::ClientConfig;
+use rustls::crypto::aws_lc_rs;
 use rustls::pki_types::pem::PemObject;
-use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName, UnixTime};
-use rustls::{ClientConfig, DigitallySignedStruct, Error, SignatureScheme};
+use rustls::pki_types::{CertificateDer, PrivateKeyDer};
+use rustls::sign::SingleCertAndKey;
 
 use super::super::variable;
 use crate::api::weak;
 use crate::outbound;
+use crate::trust;
 
 /// The flags that Vault's command line has for it, each with its variable.
 #[derive(clap::Args)]
@@ -42,18 +43,16 @@ impl Trust {
     pub(super) fn config(&self) -> Result<ClientConfig, String> {
         let provider = Arc::new(aws_lc_rs::default_provider());
         let failed = |error: &dyn std::fmt::Display| format!("TLS cannot be set up: {error}");
-        let builder = ClientConfig::builder_with_provider(provider.clone()).with_safe_default_protocol_versions();
-        let roots = outbound::trusted(&self.authorities()?)
-            .map_err(|error| format!("the certificates of the authorities to trust: {error}"))?;
-        let builder = builder.map_err(|error| failed(&error))?.with_root_certificates(roots);
-        let mut config = match self.identity()? {
-            None => builder.with_no_client_auth(),
-            Some((chain, key)) => builder.with_client_auth_cert(chain, key).map_err(|error| failed(&error))?,
+        let verifier = if self.skips_verification()? {
+            trust::any_server(&provider)
+        } else {
+            let trusted = outbound::trusted(&self.authorities()?)
+                .map_err(|error| format!("the certificates of the authorities to trust: {error}"))?;
+            trusted.servers(&provider).map_err(|error| failed(&error))?
         };
-        if self.skips_verification()? {
-            config.dangerous().set_certificate_verifier(Arc::new(Anybody(provider)));
-        }
-        Ok(config)
+        let own = self.identity()?.map(|(chain, key)| trust::certified(chain, key, &provider)).transpose();
+        let own = own.map_err(|error| failed(&error))?.map(|own| Arc::new(SingleCertAndKey::from(own)));
+        trust::client(provider, verifier, own).map_err(|error| failed(&error))
     }
 
     /// Certificates in PEM; none for those that the system trusts.
@@ -98,43 +97,4 @@ fn given(flag: Option<&PathBuf>, name: &str) -> Option<PathBuf> {
 
 fn read(file: &Path) -> Result<String, String> {
     fs::read_to_string(file).map_err(|error| format!("cannot read {}: {error}", file.display()))
-}
-
-/// Takes every certificate; the signatures of the handshake must be its own all the same.
-#[derive(Debug)]
-struct Anybody(Arc<CryptoProvider>);
-
-impl ServerCertVerifier for Anybody {
-    fn verify_server_cert(
-        &self,
-        _: &CertificateDer<'_>,
-        _: &[CertificateDer<'_>],
-        _: &ServerName<'_>,
-        _: &[u8],
-        _: UnixTime,
-    ) -> Result<ServerCertVerified, Error> {
-        Ok(ServerCertVerified::assertion())
-    }
-
-    fn verify_tls12_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls12_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn verify_tls13_signature(
-        &self,
-        message: &[u8],
-        certificate: &CertificateDer<'_>,
-        signed: &DigitallySignedStruct,
-    ) -> Result<HandshakeSignatureValid, Error> {
-        verify_tls13_signature(message, certificate, signed, &self.0.signature_verification_algorithms)
-    }
-
-    fn supported_verify_schemes(&self) -> Vec<SignatureScheme> {
-        self.0.signature_verification_algorithms.supported_schemes()
-    }
 }

@@ -149,6 +149,27 @@ fn a_client_that_is_trusted_by_itself_is_compared_in_whole() {
     log_in(&server, &["alice"]).unwrap();
 }
 
+/// What `openssl x509 -req` and `openssl req -x509` make without a configuration: no extensions, or those of an authority.
+#[test]
+fn certificates_made_by_hand_log_in() {
+    let server = trusting(&[("a", "ca")]);
+    log_in(&server, &["old"]).unwrap();
+    log_in(&server, &["ca"]).unwrap();
+    refused(&server, &["old-eve"], UNTRUSTED);
+    refused(&server, &["old-pinned"], UNTRUSTED);
+    refused(&server, &["own"], UNTRUSTED);
+    for name in ["old-pinned", "own"] {
+        let server = trusting(&[("itself", name)]);
+        let login = log_in(&server, &[name]).unwrap();
+        assert_eq!(login.metadata.unwrap()["cert_name"], "itself");
+        refused(&server, &["old"], UNTRUSTED);
+    }
+    refused(&trusting(&[("a", "own-expired")]), &["own-expired"], UNUSABLE);
+    // Serial number 4 of the same authority is revoked, and no other.
+    server.post("auth/cert/crls/c", &json!({"crl": pem("crl")})).expect(204);
+    log_in(&server, &["old"]).unwrap();
+}
+
 /// A client behind the certificates of an authority was an authority as well.
 #[test]
 fn only_authorities_stand_for_others() {

@@ -10,6 +10,7 @@ use std::thread;
 use rustix::process::Signal;
 use rustls::pki_types::pem::PemObject;
 use rustls::pki_types::{CertificateDer, PrivateKeyDer, ServerName};
+use rustls::sign::{CertifiedKey, SingleCertAndKey};
 use rustls::{
     ClientConfig, ClientConnection, ProtocolVersion, RootCertStore, StreamOwned, SupportedProtocolVersion, crypto,
     version,
@@ -22,6 +23,7 @@ use coffer::entropy::Entropy;
 
 use super::{Process, Scratch, coffer};
 use crate::client::{Connection, request};
+use crate::remote::pem;
 
 type Tls = StreamOwned<ClientConnection, TcpStream>;
 
@@ -84,7 +86,10 @@ impl Client {
             Some((certificate, key)) => {
                 let certificate = CertificateDer::from_pem_slice(certificate.as_bytes()).unwrap();
                 let key = PrivateKeyDer::from_pem_slice(key.as_bytes()).unwrap();
-                builder.with_client_auth_cert(vec![certificate], key).unwrap()
+                let key = crypto::aws_lc_rs::sign::any_supported_type(&key).unwrap();
+                // Unchecked: it may be of the first version of X.509, or another's.
+                let own = SingleCertAndKey::from(CertifiedKey::new(vec![certificate], key));
+                builder.with_client_cert_resolver(Arc::new(own))
             }
         };
         config.alpn_protocols = self.alpn.iter().map(|protocol| protocol.as_bytes().to_vec()).collect();
@@ -208,6 +213,22 @@ fn broken_handshakes_end_their_own_connection_only() {
     stream.read_exact(&mut answer).unwrap();
     assert!(matches!(answer[0], 0x15 | 0x16), "no TLS came back");
     assert_eq!(pki.client().health(&server), Ok(501));
+}
+
+/// Whoever stopped halfway kept everybody else from a handshake, for as long as the head of a request may take.
+#[test]
+fn handshakes_do_not_wait_for_those_of_others() {
+    let pki = Pki::new();
+    let (_scratch, server) = start(&pki, "http_read_header_timeout = \"10m\"");
+    let hello = client_hello(&pki);
+    let halfway = [&hello[..1], &hello[..hello.len() / 2], &hello].into_iter().cycle().take(300).map(|said| {
+        let mut stream = server.stream(0);
+        stream.write_all(said).unwrap();
+        stream
+    });
+    let halfway: Vec<_> = halfway.collect();
+    assert_eq!(pki.client().health(&server), Ok(501));
+    drop(halfway);
 }
 
 /// What a client says first.
@@ -343,6 +364,72 @@ fn a_client_certificate_logs_in() {
     enter(pki.client().with(&alice), 2).refused(400, "client certificate must be supplied");
     let over_plain = plain.send(&request("POST", "auth/cert/login").without_token().json(&json!({}))).unwrap();
     over_plain.refused(400, "tls connection required");
+}
+
+/// A server's certificate of the first version of X.509 kept the server from starting. It has no name that counts, so only
+/// clients that skip verification connect.
+#[test]
+fn a_server_may_have_a_certificate_of_the_first_version() {
+    let scratch = Scratch::new();
+    scratch.write("cert.pem", &pem("old"));
+    scratch.write("key.pem", &pem("own-key"));
+    let config = scratch.write("config.hcl", &format!("{STORAGE}{}", listener("")));
+    let output = coffer().arg("server").arg("-config").arg(&config).output().unwrap();
+    let said = String::from_utf8_lossy(&output.stderr).into_owned();
+    assert!(!output.status.success() && said.contains("the key is not the certificate's"), "{said}");
+    scratch.write("key.pem", &pem("old-key"));
+    let server = Process::start(&scratch, &format!("{STORAGE}{}", listener("")));
+    assert!(Pki::new().client().health(&server).is_err());
+    let mut status = coffer();
+    status.args(["status", "-tls-skip-verify"]).arg(format!("-address=https://{}", server.addresses[0]));
+    let output = status.output().unwrap();
+    assert_eq!(output.status.code(), Some(2), "sealed, and told so: {output:?}");
+}
+
+/// `openssl req -x509` makes a server's certificate that is an authority's. The command line refused it although it was
+/// the one to trust.
+#[test]
+fn the_command_line_takes_the_very_certificate_that_it_is_told_to_trust() {
+    let scratch = Scratch::new();
+    let [own, other, _] = [("cert.pem", "own"), ("other.pem", "own-expired"), ("key.pem", "own-key")]
+        .map(|(file, name)| scratch.write(file, &pem(name)));
+    let server = Process::start(&scratch, &format!("{STORAGE}{}", listener("")));
+    let status = |ca: &std::path::Path, more: &[&str]| {
+        let mut status = coffer();
+        status.arg("status").arg(format!("-address=https://{}", server.addresses[0])).args(more);
+        let output = status.env("VAULT_CACERT", ca).output().unwrap();
+        (output.status.code(), String::from_utf8_lossy(&output.stderr).into_owned())
+    };
+    assert_eq!(status(&own, &[]).0, Some(2), "sealed, and told so");
+    assert_eq!(status(&own, &["-tls-server-name=localhost"]).0, Some(2));
+    for (ca, more) in [(&own, vec!["-tls-server-name=example.com"]), (&other, vec![])] {
+        let (code, said) = status(ca, &more);
+        assert!(code == Some(1) && said.contains("invalid peer certificate"), "{code:?}: {said}");
+    }
+}
+
+/// Client test suites show certificates of the first version of X.509, and ones that say that they are an authority's; the
+/// handshake failed, whether anybody looked at the certificate or not.
+#[test]
+fn clients_with_certificates_made_by_hand_come_in() {
+    let pki = Pki::new();
+    let (_scratch, open) = start(&pki, "");
+    let strict = Scratch::new();
+    pki.write(&strict, "first");
+    strict.write("ca.pem", &(pem("ca") + &pem("own")));
+    let verify = "tls_client_ca_file = \"DIR/ca.pem\"\n tls_require_and_verify_client_cert = true";
+    let strict = (Process::start(&strict, &format!("{STORAGE}{}", listener(verify))), strict);
+    for version in [&version::TLS12, &version::TLS13] {
+        for name in ["old", "own"] {
+            let own = Some((pem(name), pem(&format!("{name}-key"))));
+            let client = Client { own, ..pki.client().speaking(version) };
+            assert_eq!(client.health(&open), Ok(501), "{name}");
+            assert_eq!(client.health(&strict.0), Ok(501), "{name}");
+        }
+        // Somebody else's certificate does not help who lacks its key.
+        let stolen = Client { own: Some((pem("old"), pem("own-key"))), ..pki.client().speaking(version) };
+        assert!(stolen.health(&open).is_err());
+    }
 }
 
 #[test]
