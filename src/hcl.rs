@@ -4,6 +4,7 @@
 //! Texts are taken as they stand: `${…}` is no expression but the characters themselves, for what is evaluated could turn
 //! one path into another. Where the first reader of this language lets an unfinished text pass, this one does not: see the samples below.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::ser::{Serialize, Serializer};
@@ -52,9 +53,7 @@ pub fn read(text: &str) -> Result<Vec<Item>, String> {
 
 /// As `read`, with JSON as it stands: whether an object in it is a block, or holds blocks by their labels, is left open.
 pub fn read_plain(text: &str) -> Result<Vec<Item>, String> {
-    if text.len() > TEXT_LEN_MAX {
-        return Err(format!("the text is longer than {TEXT_LEN_MAX} bytes"));
-    }
+    refuse_long(text)?;
     if is_json(text) {
         return json::read(text);
     }
@@ -66,7 +65,15 @@ pub fn read_plain(text: &str) -> Result<Vec<Item>, String> {
 
 /// Reads one value in JSON, whatever it is.
 pub fn read_json_value(text: &str) -> Result<Value, String> {
+    refuse_long(text)?;
     json::read_value(text)
+}
+
+fn refuse_long(text: &str) -> Result<(), String> {
+    if text.len() > TEXT_LEN_MAX {
+        return Err(format!("the text is longer than {TEXT_LEN_MAX} bytes"));
+    }
+    Ok(())
 }
 
 fn is_json(text: &str) -> bool {
@@ -124,10 +131,11 @@ impl Reader<'_> {
             return self.fail(TOO_DEEP);
         }
         let mut items: Vec<Item> = Vec::new();
+        let mut assigned: HashSet<Vec<String>> = HashSet::new();
         while self.token != *end {
             let at = self.at;
             let item = self.item(depth)?;
-            if item.assigned && items.iter().any(|other| other.assigned && other.keys == item.keys) {
+            if item.assigned && !assigned.insert(item.keys.clone()) {
                 let key = item.keys.join(" ");
                 let again = "was already set. Each argument can only be defined once";
                 return Err(format!("The argument {key:?} at {at} {again}"));

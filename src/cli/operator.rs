@@ -9,6 +9,7 @@ use super::prompt;
 use super::status::print_seal;
 use crate::clock::Timestamp;
 
+mod ceremony;
 mod init;
 mod pgp;
 mod rekey;

@@ -92,7 +92,7 @@ pub struct Limits {
 /// Who tells the address of a client in a PROXY header in front of all else.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub enum Proxy {
-    /// Everyone must.
+    /// Everyone may.
     Always,
     /// These may, others are clients themselves.
     Allowed(Vec<IpNet>),

@@ -7,8 +7,8 @@ use super::settings::{Kind, Known, SETTINGS, Setting};
 use super::{Config, Storage};
 
 impl Config {
-    /// Everything but the values of seals and storage.
-    /// With these listeners and this storage, which a dev server may have of its own.
+    /// Everything but the values of seals and storage; with these listeners and this storage, for a dev server may have its
+    /// own.
     pub fn sanitized(&self, listeners: &[Listener], storage: &Storage) -> Value {
         let told = SETTINGS.iter().filter(|known| !known.told.is_empty());
         let mut all: Map<String, Value> = told.map(|known| (known.told.to_owned(), self.tell(known))).collect();

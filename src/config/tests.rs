@@ -367,3 +367,13 @@ fn sanitized() {
     );
     assert_eq!((&told["default_lease_ttl"], &told["log_level"]), (&json!(0), &json!("")));
 }
+
+#[test]
+fn what_is_said_of_a_method_stands_above_what_is_said_of_all() {
+    let second = |seconds| Some(Duration::from_secs(seconds));
+    let all = Lockout { threshold: Some(9), duration: second(8), counter_reset: second(7), disable: Some(true) };
+    let own = Lockout { threshold: Some(1), duration: second(2), counter_reset: second(3), disable: Some(false) };
+    assert_eq!(own.or(all), own);
+    assert_eq!(Lockout::default().or(all), all);
+    assert_eq!(Lockout { threshold: None, ..own }.or(all), Lockout { threshold: Some(9), ..own });
+}

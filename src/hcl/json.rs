@@ -1,5 +1,6 @@
 //! Reads the JSON form, and notes on which line each value stands. Knows nothing of blocks and labels.
 
+use std::collections::HashSet;
 use std::fmt;
 
 use serde::de::{Deserialize, Deserializer, MapAccess, Visitor};
@@ -47,11 +48,12 @@ impl Reader<'_> {
     }
 
     fn object(&self, raw: &RawValue, depth: usize) -> Result<Vec<Item>, String> {
-        let mut items: Vec<Item> = Vec::new();
         let Members(members) = self.parse(raw)?;
+        let mut items = Vec::with_capacity(members.len());
+        let mut names = HashSet::with_capacity(members.len());
         for (name, value) in members {
             let line = self.line(value);
-            if items.iter().any(|item| item.keys.first() == Some(&name)) {
+            if !names.insert(name.clone()) {
                 return Err(format!("on line {line}: the name {name:?} is there twice"));
             }
             items.push(Item { keys: vec![name], value: self.value(value, depth + 1)?, line, assigned: true });

@@ -164,6 +164,8 @@ fn size_and_depth_have_limits() {
     assert!(read(&"{\"a\":".repeat(100_000)).is_err());
     assert!(read(&" ".repeat(TEXT_LEN_MAX)).is_ok());
     assert!(read(&" ".repeat(TEXT_LEN_MAX + 1)).unwrap_err().contains("longer than 1048576 bytes"));
+    assert!(read_json_value(&format!("{}1", " ".repeat(TEXT_LEN_MAX - 1))).is_ok());
+    assert!(read_json_value(&format!("{}1", " ".repeat(TEXT_LEN_MAX))).unwrap_err().contains("longer than 1048576"));
 }
 
 proptest! {
@@ -183,3 +185,19 @@ const PIECES: &[&str] = &[
     "path", " ", "\"a\"", "\"", "{", "}", "[", "]", "=", ",", "\n", "<<E", "<<-", "E", "$", "${", "\\", "\\x", "\\U",
     "0", "0x", "-1", ".", "e", "true", "#", "/*", "*/", "//", "\u{fc}", "\r", "\0", "{\"a\":", "null",
 ];
+
+/// Each name was looked for among all before it: a long text, or a long parameter of a request, took minutes.
+#[test]
+fn names_may_be_many() {
+    let names: Vec<_> = (0..80_000).map(|number| format!("a{number}")).collect();
+    let json = |names: &[String]| {
+        format!("{{{}}}", names.iter().map(|name| format!("\"{name}\":1")).collect::<Vec<_>>().join(","))
+    };
+    let hcl = |names: &[String]| names.iter().map(|name| format!("{name}=1\n")).collect::<String>();
+    for text in [json(&names), hcl(&names)] {
+        assert_eq!(read(&text).unwrap().len(), names.len());
+    }
+    let twice = [&names[..], &names[..1]].concat();
+    assert!(read(&json(&twice)).unwrap_err().contains("the name \"a0\" is there twice"));
+    assert!(read(&hcl(&twice)).unwrap_err().contains("can only be defined once"));
+}

@@ -45,9 +45,9 @@ impl Endpoint for Begin {
             (true, false) => read_pgp_key(&self.pgp_key, call.now)?.map(Box::new).map(Cover::PgpKey),
             (false, false) => return Err(Error::invalid(ONE_COVER)),
         };
-        let password = core.begin_root(cover)?;
+        let (begun, password) = core.begin_root(cover)?;
         let password = password.as_ref().map_or("", |password| password.as_str());
-        Ok(told(&core.root_progress()?, password, TOKEN_TEXT_LEN))
+        Ok(told(&begun, password, TOKEN_TEXT_LEN))
     }
 }
 
@@ -100,7 +100,8 @@ impl Endpoint for DecodeToken {
     type On = Core;
 
     fn run(self, _: &Core, _: &Call<'_>) -> Result<Reply, Error> {
-        let token = decode_token(&self.encoded_token, &self.otp).map_err(Error::invalid)?;
+        let (encoded, password) = (Zeroizing::new(self.encoded_token), Zeroizing::new(self.otp));
+        let token = decode_token(&encoded, &password).map_err(|why| Error::invalid(why.to_string()))?;
         Ok(Reply::object(|data| {
             data.set("token", token.as_str());
         }))

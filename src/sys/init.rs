@@ -2,6 +2,7 @@
 
 use schemars::JsonSchema;
 use serde::Deserialize;
+use zeroize::Zeroizing;
 
 use super::unseal::refuse_empty;
 use crate::api::fields::CommaList;
@@ -96,12 +97,9 @@ impl Initialise {
                 ("recovery_pgp_keys", !self.recovery_pgp_keys.0.is_empty()),
             ],
         )?;
-        let pgp_keys = read_pgp_keys(&self.pgp_keys.0, now)?;
-        if !pgp_keys.is_empty() && !is_one_each(&pgp_keys, self.secret_shares) {
-            return Err(Error::invalid("incorrect number of PGP keys"));
-        }
         let split = Split::new(self.secret_shares, self.secret_threshold)
             .map_err(|why| Error::invalid(format!("invalid seal configuration: {why}")))?;
+        let pgp_keys = read_pgp_keys(&self.pgp_keys.0, split, "incorrect number of PGP keys", now)?;
         Ok(InitOrder { split, pgp_keys, root_token_pgp_key: read_pgp_key(&self.root_token_pgp_key, now)? })
     }
 
@@ -115,15 +113,13 @@ impl Initialise {
                 ("pgp_keys", !self.pgp_keys.0.is_empty()),
             ],
         )?;
-        let pgp_keys = read_pgp_keys(&self.recovery_pgp_keys.0, now)?;
-        if !pgp_keys.is_empty() && !is_one_each(&pgp_keys, self.recovery_shares) {
-            return Err(Error::invalid("incorrect number of PGP keys for recovery"));
-        }
         let split = match (self.recovery_shares, self.recovery_threshold) {
             (0, 0) => Ok(Split::NOBODY),
             (shares, threshold) => Split::new(shares, threshold),
         };
         let split = split.map_err(|why| Error::invalid(format!("invalid recovery configuration: {why}")))?;
+        let refusal = "incorrect number of PGP keys for recovery";
+        let pgp_keys = read_pgp_keys(&self.recovery_pgp_keys.0, split, refusal, now)?;
         Ok(InitOrder { split, pgp_keys, root_token_pgp_key: read_pgp_key(&self.root_token_pgp_key, now)? })
     }
 }
@@ -139,17 +135,28 @@ fn refuse_given(kind: &str, parameters: &[(&str, bool)]) -> Result<(), Error> {
     Err(Error::invalid(format!("{noun} {} not applicable to seal type {kind}", given.join(","))))
 }
 
-/// PGP keys as clients send them: in base64, as they are or armored.
-pub(super) fn read_pgp_keys(texts: &[String], now: Timestamp) -> Result<Vec<PgpKey>, Error> {
-    texts.iter().filter_map(|text| read_pgp_key(text, now).transpose()).collect()
+/// PGP keys as clients send them, in base64, as they are or armored: none, or one for each share. They are counted before
+/// they are read, which takes its time.
+pub(super) fn read_pgp_keys(
+    texts: &[String],
+    split: Split,
+    refusal: &'static str,
+    now: Timestamp,
+) -> Result<Vec<PgpKey>, Error> {
+    let texts: Vec<_> = texts.iter().map(|text| text.trim()).filter(|text| !text.is_empty()).collect();
+    if !texts.is_empty() && texts.len() != usize::from(split.shares) {
+        return Err(Error::invalid(refusal));
+    }
+    texts.into_iter().map(|text| read(text, now)).collect()
 }
 
 /// As `read_pgp_keys`, one; none if the text is empty.
 pub(super) fn read_pgp_key(text: &str, now: Timestamp) -> Result<Option<PgpKey>, Error> {
-    let text = text.trim();
-    if text.is_empty() {
-        return Ok(None);
-    }
+    let text = Some(text.trim()).filter(|text| !text.is_empty());
+    text.map(|text| read(text, now)).transpose()
+}
+
+fn read(text: &str, now: Timestamp) -> Result<PgpKey, Error> {
     if text.starts_with("keybase:") {
         return Err(Error::invalid(format!(
             "{text:?} is the name of a key at keybase, which this server does not ask: fetch the key, and send it in base64"
@@ -160,17 +167,16 @@ pub(super) fn read_pgp_key(text: &str, now: Timestamp) -> Result<Option<PgpKey>,
     } else {
         base64::decode(text).map_err(|why| Error::invalid(format!("error decoding given PGP key: {why}")))?.to_vec()
     };
-    let key = PgpKey::parse(&bytes, u64::try_from(now.as_second()).unwrap_or_default())
-        .map_err(|why| Error::invalid(format!("error parsing given PGP key: {why}")));
-    key.map(Some)
-}
-
-pub(super) fn is_one_each(pgp_keys: &[PgpKey], shares: i64) -> bool {
-    i64::try_from(pgp_keys.len()) == Ok(shares)
+    PgpKey::parse(&bytes, u64::try_from(now.as_second()).unwrap_or_default())
+        .map_err(|why| Error::invalid(format!("error parsing given PGP key: {why}")))
 }
 
 /// Tells shares in hex and in base64.
 pub(super) fn set_shares(answer: &mut Object, [in_hex, in_base64]: [&'static str; 2], shares: &[Told]) {
-    answer.set(in_hex, shares.iter().map(|share| hex::encode(share)).collect::<Vec<_>>());
-    answer.set(in_base64, shares.iter().map(|share| base64::encode(share)).collect::<Vec<_>>());
+    let mut set = |name, encode: fn(&[u8]) -> String| {
+        let texts: Vec<_> = shares.iter().map(|share| Zeroizing::new(encode(share))).collect();
+        answer.set(name, texts.iter().map(|text| text.as_str()).collect::<Vec<_>>());
+    };
+    set(in_hex, hex::encode);
+    set(in_base64, base64::encode);
 }

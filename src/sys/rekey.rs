@@ -3,7 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
-use super::init::{is_one_each, read_pgp_keys, set_shares};
+use super::init::{read_pgp_keys, set_shares};
 use super::unseal::{NO_KEY, read_share, refuse_empty};
 use crate::api::fields::CommaList;
 use crate::api::json::Object;
@@ -57,15 +57,12 @@ impl Endpoint for BeginRekey {
         if self.backup && self.pgp_keys.0.is_empty() {
             return Err(Error::invalid(BACKUP_NEEDS_PGP));
         }
-        let pgp_keys = read_pgp_keys(&self.pgp_keys.0, call.now)?;
-        if !pgp_keys.is_empty() && !is_one_each(&pgp_keys, self.secret_shares) {
-            return Err(Error::invalid("incorrect number of PGP keys for rekey"));
-        }
         if self.secret_threshold > self.secret_shares {
             return Err(Error::invalid("provided threshold greater than the total shares"));
         }
         let split = Split::new(self.secret_shares, self.secret_threshold)
             .map_err(|why| Error::invalid(format!("invalid rekey seal configuration: {why}")))?;
+        let pgp_keys = read_pgp_keys(&self.pgp_keys.0, split, "incorrect number of PGP keys for rekey", call.now)?;
         let order = RekeyOrder { split, pgp_keys, backup: self.backup, verify: self.require_verification };
         Ok(progress(&core.begin_rekey(whose(call), order)?))
     }

@@ -4,23 +4,14 @@ use serde_json::{Value, json};
 
 use super::super::client::{Client, Server};
 use super::super::output::{Failure, Output, Row, cell, print_line};
-use super::super::prompt;
+use super::ceremony::Ceremony;
 use super::pgp;
 
 #[allow(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 #[derive(clap::Args)]
 pub(in super::super) struct Rekey {
-    /// One of the keys that there are; asked for if it is not given. `-` reads it from standard input.
-    key: Option<String>,
-    /// Begins.
-    #[arg(long)]
-    init: bool,
-    /// Gives up what was begun.
-    #[arg(long)]
-    cancel: bool,
-    /// Shows how far it is.
-    #[arg(long)]
-    status: bool,
+    #[command(flatten)]
+    ceremony: Ceremony,
     /// Gives one of the new keys, to show that they arrived.
     #[arg(long)]
     verify: bool,
@@ -30,9 +21,6 @@ pub(in super::super) struct Rekey {
     /// How many of them are needed; 3 without it.
     #[arg(long, short = 't', alias = "t", value_name = "NUMBER", default_value_t = 3)]
     key_threshold: u64,
-    /// What identifies this rekeying; needed with a key that is given.
-    #[arg(long, value_name = "NONCE")]
-    nonce: Option<String>,
     /// Files with a PGP key for each new key.
     #[arg(long, value_name = "FILES", default_value = "")]
     pgp_keys: String,
@@ -71,15 +59,15 @@ impl Rekey {
             print_line("Success! Delete backup keys (if they existed)");
             return Ok(());
         }
-        if self.cancel {
+        if self.ceremony.cancel {
             client.delete(&step)?;
             print_line("Success! Canceled rekeying (if it was started)");
             return Ok(());
         }
-        if self.status {
+        if self.ceremony.status {
             return self.tell(&client.read_bare(&step)?);
         }
-        if self.init { self.begin(&client, &step) } else { self.give(&client, path, &step) }
+        if self.ceremony.init { self.begin(&client, &step) } else { self.give(&client, path, &step) }
     }
 
     fn begin(&self, client: &Client, step: &str) -> Result<(), Failure> {
@@ -100,10 +88,9 @@ impl Rekey {
         if status["started"] != true {
             return Err(Failure::refused("no rekeying is in progress: begin one with -init"));
         }
-        let nonce = nonce(self.nonce.as_deref(), self.key.as_deref(), &status)?;
-        let key = prompt::secret(self.key.clone(), "Rekey Key")?;
+        let share = self.ceremony.share(&status, "Rekey Key")?;
         let at = if self.verify { step.to_owned() } else { format!("{path}/update") };
-        let told = client.write_bare(&at, &json!({"key": *key, "nonce": nonce}))?;
+        let told = client.write_bare(&at, &share)?;
         match (told["complete"] == true, self.verify) {
             (false, _) => self.tell(&client.read_bare(step)?),
             (true, true) => self.output.print_brief("Success! The new keys are in force.", &told),
@@ -113,19 +100,6 @@ impl Rekey {
 
     fn tell(&self, status: &Value) -> Result<(), Failure> {
         self.output.print_rows(rows(status), status)
-    }
-}
-
-/// What identifies an operation: with a key that was typed it must be given, so that the key goes where it was meant to.
-pub(super) fn nonce(given: Option<&str>, key: Option<&str>, status: &Value) -> Result<String, Failure> {
-    match (given, key.filter(|key| *key != "-")) {
-        (Some(nonce), _) => Ok(nonce.to_owned()),
-        (None, Some(_)) => Err("a key that is given on the command line needs -nonce too".to_owned().into()),
-        (None, None) => {
-            let nonce = cell(&status["nonce"]);
-            super::super::output::print_aside(&format!("Operation nonce: {nonce}\n"));
-            Ok(nonce)
-        }
     }
 }
 

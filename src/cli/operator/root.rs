@@ -1,29 +1,18 @@
 //! `coffer operator generate-root`: a new root token, made with the unseal keys and shown to nobody but who began.
 
 use serde_json::{Value, json};
+use zeroize::Zeroizing;
 
 use super::super::client::{Client, Server};
 use super::super::output::{Failure, Output, Row, cell, print_aside, print_line};
-use super::super::prompt;
-use super::{pgp, rekey};
-use crate::api::base64;
-use crate::crypto::random::Random;
-use crate::entropy::Entropy;
+use super::ceremony::Ceremony;
+use super::pgp;
+use crate::core::seal::{Unreadable, decode_token, new_password};
 
-#[allow(clippy::struct_excessive_bools, reason = "each is a flag that is typed")]
 #[derive(clap::Args)]
 pub(in super::super) struct GenerateRoot {
-    /// One of the unseal keys; asked for if it is not given. `-` reads it from standard input.
-    key: Option<String>,
-    /// Begins.
-    #[arg(long)]
-    init: bool,
-    /// Gives up what was begun.
-    #[arg(long)]
-    cancel: bool,
-    /// Shows how far it is.
-    #[arg(long)]
-    status: bool,
+    #[command(flatten)]
+    ceremony: Ceremony,
     /// Decodes the token that came out; needs -otp.
     #[arg(long, value_name = "TOKEN")]
     decode: Option<String>,
@@ -36,9 +25,6 @@ pub(in super::super) struct GenerateRoot {
     /// File with a PGP key that encrypts the token.
     #[arg(long, value_name = "FILE")]
     pgp_key: Option<String>,
-    /// What identifies this attempt; needed with a key that is given.
-    #[arg(long, value_name = "NONCE")]
-    nonce: Option<String>,
     #[command(flatten)]
     output: Output,
     #[command(flatten)]
@@ -54,17 +40,17 @@ impl GenerateRoot {
         let client = self.server.client()?;
         if self.generate_otp {
             let otp = otp(client.read_bare(ATTEMPT)?["otp_length"].as_u64().unwrap_or(OTP_LENGTH))?;
-            return self.output.print_brief(&otp, &json!({"otp": otp, "otp_length": otp.len()}));
+            return self.output.print_brief(&otp, &json!({"otp": *otp, "otp_length": otp.len()}));
         }
-        if self.cancel {
+        if self.ceremony.cancel {
             client.delete(ATTEMPT)?;
             print_line("Success! Root token generation canceled (if it was started)");
             return Ok(());
         }
-        if self.status {
+        if self.ceremony.status {
             return self.tell(&client.read_bare(ATTEMPT)?);
         }
-        if self.init { self.begin(&client) } else { self.give(&client) }
+        if self.ceremony.init { self.begin(&client) } else { self.give(&client) }
     }
 
     fn begin(&self, client: &Client) -> Result<(), Failure> {
@@ -82,9 +68,8 @@ impl GenerateRoot {
         if status["started"] != true {
             return Err(Failure::refused("no root generation is in progress: begin one with -init"));
         }
-        let nonce = rekey::nonce(self.nonce.as_deref(), self.key.as_deref(), &status)?;
-        let key = prompt::secret(self.key.clone(), "Unseal Key")?;
-        self.tell(&client.write_bare("sys/generate-root/update", &json!({"key": *key, "nonce": nonce}))?)
+        let share = self.ceremony.share(&status, "Unseal Key")?;
+        self.tell(&client.write_bare("sys/generate-root/update", &share)?)
     }
 
     fn tell(&self, status: &Value) -> Result<(), Failure> {
@@ -111,26 +96,24 @@ fn rows(status: &Value) -> Vec<Row<'static>> {
     rows
 }
 
-/// The token that was combined with the password bit by bit.
+/// The token that the password hides.
 fn decode(encoded: &str, otp: &str) -> Result<String, String> {
-    let encoded = encoded.trim_end_matches('=');
-    let padded = format!("{encoded}{}", "=".repeat(encoded.len().wrapping_neg() % 4));
-    let bytes = base64::decode(&padded).map_err(|_| "the encoded token is not in base64".to_owned())?;
-    if bytes.len() != otp.len() {
-        return Err(format!("the password has {} characters, and the token {}", otp.len(), bytes.len()));
-    }
-    let token = bytes.iter().zip(otp.bytes()).map(|(byte, other)| byte ^ other).collect();
-    String::from_utf8(token).map_err(|_| "this password does not belong to this token".to_owned())
+    let token = decode_token(encoded, otp).map_err(|why| match why {
+        Unreadable::Base64(_) => "the encoded token is not in base64".to_owned(),
+        Unreadable::Lengths { token, password } => {
+            format!("the password has {password} characters, and the token {token}")
+        }
+        Unreadable::Password => "this password does not belong to this token".to_owned(),
+    });
+    token.map(|token| token.to_string())
 }
 
-/// A password that can be typed.
-fn otp(length: u64) -> Result<String, String> {
+/// A password that can be typed, and given as a flag: it has letters and digits only.
+fn otp(length: u64) -> Result<Zeroizing<String>, String> {
     let length = usize::try_from(length).ok().filter(|length| *length <= OTP_LENGTH_MAX);
     let length =
         length.ok_or_else(|| format!("the server wants a password of more than {OTP_LENGTH_MAX} characters"))?;
-    let mut bytes = vec![0; length];
-    Entropy.fill(&mut bytes);
-    Ok(base64::encode_url(&bytes).chars().take(length).collect())
+    Ok(new_password(length))
 }
 
 const ATTEMPT: &str = "sys/generate-root/attempt";
@@ -147,5 +130,18 @@ mod tests {
         assert_eq!(decode("AwQ=", "bc"), Ok("ag".to_owned()));
         assert_eq!(decode("AwQ", "b"), Err("the password has 1 characters, and the token 2".to_owned()));
         assert!(decode("!", "b").unwrap_err().contains("base64"));
+    }
+
+    /// One that began with a dash was taken for a flag.
+    #[test]
+    fn passwords_can_be_given_as_flags() {
+        for length in [0, 28, OTP_LENGTH_MAX] {
+            let password = otp(length as u64).unwrap();
+            assert!(
+                password.len() == length && password.bytes().all(|byte| byte.is_ascii_alphanumeric()),
+                "{password:?}"
+            );
+        }
+        assert!(otp(1025).unwrap_err().contains("more than 1024 characters"));
     }
 }

@@ -3,8 +3,8 @@
 
 use std::sync::{Mutex, MutexGuard, PoisonError};
 
-use base64::Engine as _;
 use base64::prelude::{BASE64_STANDARD, BASE64_STANDARD_NO_PAD};
+use base64::{DecodeError, Engine as _};
 use subtle::ConstantTimeEq;
 use zeroize::Zeroizing;
 
@@ -64,9 +64,10 @@ impl Core {
             .map_or_else(|| RootProgress { required, ..RootProgress::default() }, |attempt| attempt.told(required)))
     }
 
-    /// Begins an attempt, whose token this will hide. Returns the password that was made if nothing was given.
-    pub(crate) fn begin_root(&self, cover: Option<Cover>) -> Result<Option<Zeroizing<String>>, Error> {
+    /// Begins an attempt, whose token this will hide. Returns the password that was made if nothing was given, too.
+    pub(crate) fn begin_root(&self, cover: Option<Cover>) -> Result<(RootProgress, Option<Zeroizing<String>>), Error> {
         let active = self.unsealed()?;
+        let required = self.holders(&active)?.threshold;
         let mut attempt = active.root_generation.attempt();
         if matches!(&cover, Some(Cover::Password(password)) if password.len() != TOKEN_TEXT_LEN) {
             return Err(Error::invalid("OTP string is wrong length"));
@@ -74,10 +75,10 @@ impl Core {
         if attempt.is_some() {
             return Err(Error::invalid("root generation already in progress"));
         }
-        let made = cover.is_none().then(|| random_word(TOKEN_TEXT_LEN));
+        let made = cover.is_none().then(|| new_password(TOKEN_TEXT_LEN));
         let cover = cover.unwrap_or_else(|| Cover::Password(made.clone().unwrap_or_default()));
-        *attempt = Some(Attempt { nonce: new_uuid().to_string(), cover, gathering: Gathering::default() });
-        Ok(made)
+        let begun = Attempt { nonce: new_uuid().to_string(), cover, gathering: Gathering::default() };
+        Ok((attempt.insert(begun).told(required), made))
     }
 
     pub(crate) fn cancel_root(&self) -> Result<(), Error> {
@@ -116,7 +117,7 @@ impl Active {
         let token = new_token();
         let text = token.expose().as_bytes();
         let hidden = match cover {
-            Cover::Password(password) => BASE64_STANDARD_NO_PAD.encode(xor(text, password.as_bytes())),
+            Cover::Password(password) => BASE64_STANDARD_NO_PAD.encode(&*xor(text, password.as_bytes())),
             Cover::PgpKey(key) => BASE64_STANDARD.encode(encrypted(text, key)?),
         };
         self.tokens.create(view, &token, TokenRecord::root("auth/token/root", "root", now))?;
@@ -143,20 +144,35 @@ impl Attempt {
     }
 }
 
-/// The token that a password hides. The errors are Vault's.
-pub fn decode_token(encoded: &str, password: &str) -> Result<Zeroizing<String>, String> {
-    let hidden = BASE64_STANDARD_NO_PAD.decode(encoded.trim_end_matches('='));
-    let hidden = Zeroizing::new(hidden.map_err(|error| format!("error decoding base64'd token: {error}"))?);
-    if hidden.len() != password.len() {
-        let (len, password_len) = (hidden.len(), password.len());
-        return Err(format!("error xoring token: length of byte slices is not equivalent: {len} != {password_len}"));
-    }
-    let token = String::from_utf8(xor(&hidden, password.as_bytes()));
-    token.map(Zeroizing::new).map_err(|_| "the OTP is not the one of this token".to_owned())
+/// A password that hides a token of this length.
+pub fn new_password(len: usize) -> Zeroizing<String> {
+    random_word(len)
 }
 
-fn xor(one: &[u8], other: &[u8]) -> Vec<u8> {
-    one.iter().zip(other).map(|(one, other)| one ^ other).collect()
+/// Why a password shows no token. The texts are Vault's.
+#[derive(Debug, thiserror::Error)]
+pub enum Unreadable {
+    #[error("error decoding base64'd token: {0}")]
+    Base64(DecodeError),
+    #[error("error xoring token: length of byte slices is not equivalent: {token} != {password}")]
+    Lengths { token: usize, password: usize },
+    #[error("the OTP is not the one of this token")]
+    Password,
+}
+
+/// The token that a password hides.
+pub fn decode_token(encoded: &str, password: &str) -> Result<Zeroizing<String>, Unreadable> {
+    let hidden = BASE64_STANDARD_NO_PAD.decode(encoded.trim_end_matches('=')).map_err(Unreadable::Base64)?;
+    if hidden.len() != password.len() {
+        return Err(Unreadable::Lengths { token: hidden.len(), password: password.len() });
+    }
+    let token = xor(&hidden, password.as_bytes());
+    let token = std::str::from_utf8(&token).map_err(|_| Unreadable::Password)?;
+    Ok(Zeroizing::new(token.to_owned()))
+}
+
+fn xor(one: &[u8], other: &[u8]) -> Zeroizing<Vec<u8>> {
+    Zeroizing::new(one.iter().zip(other).map(|(one, other)| one ^ other).collect())
 }
 
 pub(super) const ALREADY_PROVIDED: &str = "given key has already been provided during this generation operation";
@@ -169,12 +185,12 @@ mod tests {
     fn a_hidden_token_is_found_by_its_password_alone() {
         let token = new_token();
         let password = random_word(TOKEN_TEXT_LEN);
-        let encoded = BASE64_STANDARD_NO_PAD.encode(xor(token.expose().as_bytes(), password.as_bytes()));
+        let encoded = BASE64_STANDARD_NO_PAD.encode(&*xor(token.expose().as_bytes(), password.as_bytes()));
         assert_eq!(decode_token(&encoded, &password).unwrap().as_str(), token.expose());
         assert_eq!(decode_token(&format!("{encoded}=="), &password).unwrap().as_str(), token.expose());
         assert_ne!(decode_token(&encoded, &random_word(TOKEN_TEXT_LEN)).unwrap().as_str(), token.expose());
         let error = decode_token(&encoded, "short").unwrap_err();
-        assert_eq!(error, "error xoring token: length of byte slices is not equivalent: 28 != 5");
-        assert!(decode_token("!!", &password).unwrap_err().starts_with("error decoding base64'd token: "));
+        assert_eq!(error.to_string(), "error xoring token: length of byte slices is not equivalent: 28 != 5");
+        assert!(decode_token("!!", &password).unwrap_err().to_string().starts_with("error decoding base64'd token: "));
     }
 }

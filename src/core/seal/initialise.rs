@@ -71,7 +71,7 @@ impl Core {
     }
 
     fn make_barrier(&self, root: &barrier::RootKey, record: &SealRecord) -> Result<Unsealed, Error> {
-        match self.sealed.initialise(root, record.to_bytes()) {
+        match self.sealed.initialise(root, record.to_bytes()?) {
             Err(barrier::Error::Conflict | barrier::Error::WrongState(_)) => Err(already_initialised()),
             made => Ok(made?),
         }

@@ -27,7 +27,7 @@ mod unseal;
 pub use auto::AutoSeal;
 pub use backup::Backup;
 pub(super) use generate_root::RootGeneration;
-pub use generate_root::{Cover, RootProgress, decode_token};
+pub use generate_root::{Cover, RootProgress, Unreadable, decode_token, new_password};
 pub use initialise::{InitOrder, Initialised, Told};
 pub use key::{Split, UnsealKey};
 pub(super) use record::{Recovery, SealRecord};

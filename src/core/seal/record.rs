@@ -117,8 +117,8 @@ impl SealRecord {
         }
     }
 
-    pub(in super::super) fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).unwrap_or_default()
+    pub(in super::super) fn to_bytes(&self) -> Result<Vec<u8>, Error> {
+        serde_json::to_vec(self).map_err(Error::internal)
     }
 
     /// How the key is split that people hold.

@@ -249,14 +249,14 @@ impl Core {
         let mut recovery = active.recovery.write().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = recovery.as_mut() else {
             let (key, split) = key.ok_or_else(|| Error::internal("there is no unseal key"))?;
-            return Ok(active.barrier.rekey(&root, seal, SealRecord::of_shares(&root, key, split)?.to_bytes())?);
+            return Ok(active.barrier.rekey(&root, seal, SealRecord::of_shares(&root, key, split)?.to_bytes()?)?);
         };
         let current = self.settings.seals.current.as_deref().ok_or_else(|| Error::internal("the seal is gone"))?;
         let mut held = Held::new(&root, known);
         if let Some((key, split)) = key {
             held.recovery = Recovery::of(key, split);
         }
-        active.barrier.rekey(&root, seal, SealRecord::of_seal(current, &held)?.to_bytes())?;
+        active.barrier.rekey(&root, seal, SealRecord::of_seal(current, &held)?.to_bytes()?)?;
         *known = held.recovery;
         Ok(())
     }

@@ -6,13 +6,14 @@ use std::fs;
 use std::io;
 use std::sync::Arc;
 
+use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::auto::AutoSeal;
 use super::static_key::{StaticSeal, Version};
 use super::transit::{TransitPlace, TransitSeal};
 use crate::api::weak;
-use crate::outbound::check_certificates;
+use crate::outbound::{Identity, Manner, check_certificates};
 
 /// One `seal` of a configuration, its values as they stand there: keys and tokens may be among them.
 #[derive(Clone, PartialEq, Eq)]
@@ -89,14 +90,6 @@ impl SealStanza {
 
     fn transit(&self) -> Result<TransitSeal, String> {
         self.refuse_others(TRANSIT_KEYS)?;
-        for key in ["tls_client_cert", "tls_client_key", "tls_server_name"] {
-            if self.value(key).is_some() {
-                return Err(format!("{key} is not supported: remove it"));
-            }
-        }
-        if self.flag("tls_skip_verify")? {
-            return Err("tls_skip_verify is not supported: give the authority's certificate as tls_ca_cert".to_owned());
-        }
         let address = self.needed("address", "the URL of the other server")?.trim_end_matches('/').to_owned();
         if !address.starts_with("http://") && !address.starts_with("https://") {
             return Err(format!("address is {address:?}: begin it with https:// or http://"));
@@ -112,8 +105,28 @@ impl SealStanza {
             return Err(format!("key_name is {key_name:?}, which is no name of a transit key"));
         }
         let ca_pem = self.value("tls_ca_cert").map(read_certificates).transpose()?.unwrap_or_default();
-        let renews = !self.flag("disable_renewal")?;
-        Ok(TransitSeal::new(TransitPlace { address, token, mount, key_name, ca_pem, renews }))
+        let (tls, renews) = (self.tls()?, !self.flag("disable_renewal")?);
+        Ok(TransitSeal::new(TransitPlace { address, token, mount, key_name, ca_pem, tls, renews }))
+    }
+
+    fn tls(&self) -> Result<Manner, String> {
+        let server_name = self.value("tls_server_name").map(|name| {
+            let read = ServerName::try_from(name.to_owned());
+            read.map_err(|_| format!("tls_server_name is {name:?}, which is no name of a server"))
+        });
+        let any_server = self.flag("tls_skip_verify")?;
+        if any_server {
+            tracing::warn!(
+                "seal \"transit\": with tls_skip_verify anybody on the way can unseal this server; give the authority's \
+                 certificate as tls_ca_cert"
+            );
+        }
+        let own = match (self.value("tls_client_cert"), self.value("tls_client_key")) {
+            (None, None) => None,
+            (Some(chain), Some(key)) => Some(read_identity(chain, key)?),
+            _ => return Err("a client certificate needs both tls_client_cert and tls_client_key".to_owned()),
+        };
+        Ok(Manner { server_name: server_name.transpose()?, any_server, own })
     }
 
     fn value(&self, key: &str) -> Option<&str> {
@@ -159,6 +172,15 @@ fn read_certificates(path: &str) -> Result<String, String> {
     pem.map_err(|error| format!("tls_ca_cert cannot be read from {path}: {error}"))
 }
 
+fn read_identity(chain: &str, key: &str) -> Result<Identity, String> {
+    let read = |name: &str, path: &str| {
+        let bytes = fs::read(path).map(Zeroizing::new);
+        bytes.map_err(|error| format!("{name} cannot be read from {path}: {error}"))
+    };
+    let own = Identity::from_pem(&read("tls_client_cert", chain)?, &read("tls_client_key", key)?);
+    own.map_err(|why| format!("tls_client_cert and tls_client_key, {chain} and {key}: {why}"))
+}
+
 const TRANSIT_KEYS: &[&str] = &[
     "address",
     "token",
@@ -196,6 +218,19 @@ mod tests {
         }
     }
 
+    /// As `check`, of a transit seal with these more; files are those of the tests of logins.
+    #[track_caller]
+    fn check_tls(more: &[(&str, &str)], expected: Result<&str, &str>) {
+        let file = |name: &str| format!("{}/tests/vectors/logins/{name}", env!("CARGO_MANIFEST_DIR"));
+        let more: Vec<_> = more
+            .iter()
+            .map(|(key, value)| (*key, if key.starts_with("tls_client_") { file(value) } else { (*value).to_owned() }))
+            .collect();
+        let place = [("address", "https://a:8200"), ("token", "t"), ("key_name", "k")];
+        let more = more.iter().map(|(key, value)| (*key, value.as_str()));
+        check("transit", &place.into_iter().chain(more).collect::<Vec<_>>(), expected);
+    }
+
     #[test]
     fn stanzas_become_seals_or_sentences() {
         check("shamir", &[], Ok("shamir"));
@@ -217,7 +252,15 @@ mod tests {
         check("transit", &transit[1..], Err("address is missing"));
         check("transit", &[("address", "a:8200"), transit[1], transit[2]], Err("begin it with https://"));
         check("transit", &[transit[0], transit[1], ("key_name", "../k")], Err("no name of a transit key"));
-        check("transit", &[transit[0], transit[1], transit[2], ("tls_skip_verify", "1")], Err("tls_ca_cert"));
+        check_tls(&[("tls_skip_verify", "1"), ("tls_server_name", "b")], Ok("transit"));
+        check_tls(&[("tls_server_name", "a b")], Err("no name of a server"));
+        check_tls(&[("tls_client_cert", "alice.pem")], Err("needs both"));
+        check_tls(&[("tls_client_cert", "alice.pem"), ("tls_client_key", "alice-key.pem")], Ok("transit"));
+        check_tls(&[("tls_client_cert", "alice.pem"), ("tls_client_key", "bob-key.pem")], Err("not the certificate's"));
+        check_tls(
+            &[("tls_client_cert", "none.pem"), ("tls_client_key", "alice-key.pem")],
+            Err("tls_client_cert cannot"),
+        );
         check("transit", &[transit[0], transit[1], transit[2], ("tls_ca_cert", "/nowhere")], Err("/nowhere"));
         check("transit", &[transit[0], transit[1], transit[2], ("disable_renewal", "si")], Err("disable_renewal"));
     }

@@ -12,7 +12,7 @@ use zeroize::Zeroizing;
 use super::auto::Wrapped;
 use crate::clock::Timestamp;
 use crate::crypto::wiped::Wiped;
-use crate::outbound::{Outbound, Outgoing};
+use crate::outbound::{Manner, Outbound, Outgoing};
 
 pub struct TransitSeal {
     pub(super) place: TransitPlace,
@@ -31,6 +31,7 @@ pub(super) struct TransitPlace {
     pub(super) key_name: String,
     /// Certificates of authorities in PEM; the system's if empty.
     pub(super) ca_pem: String,
+    pub(super) tls: Manner,
     /// Nobody else keeps the token alive.
     pub(super) renews: bool,
 }
@@ -118,10 +119,10 @@ impl TransitSeal {
     }
 
     fn send(&self, path: &str, body: Wiped) -> Result<Zeroizing<Vec<u8>>, String> {
-        let TransitPlace { address, token, ca_pem, .. } = &self.place;
+        let TransitPlace { address, token, ca_pem, tls, .. } = &self.place;
         let url = format!("{address}/v1/{path}");
-        let outgoing =
-            Outgoing { url: &url, ca_pem, bearer: Some(token.as_str()), body: Some(("application/json", body)) };
+        let body = Some(("application/json", body));
+        let outgoing = Outgoing { url: &url, ca_pem, tls: Some(tls), bearer: Some(token.as_str()), body };
         let permit = self.outbound.permit().map_err(|error| error.to_string())?;
         let answer = permit.call(outgoing).map_err(|error| error.to_string())?;
         let body = Zeroizing::new(answer.body);

@@ -227,7 +227,7 @@ impl Core {
     fn open_held(&self, bytes: &[u8], record: &SealRecord, seal: &AutoSeal, held: Held) -> Result<(), Error> {
         let barrier = self.sealed.unseal(&held.root)?;
         if !seal.is_current(record.key_id()) {
-            self.sealed.replace_seal_record(bytes, SealRecord::of_seal(seal, &held)?.to_bytes())?;
+            self.sealed.replace_seal_record(bytes, SealRecord::of_seal(seal, &held)?.to_bytes()?)?;
             tracing::info!(seal = seal.kind(), "the root key is under the new key of the seal");
         }
         self.activate(barrier, Some(held.recovery))
@@ -258,7 +258,7 @@ impl Core {
                 (SealRecord::of_seal(seal, &Held::new(&root, &recovery))?, Some(recovery))
             }
         };
-        self.sealed.replace_seal_record(bytes, new.to_bytes())?;
+        self.sealed.replace_seal_record(bytes, new.to_bytes()?)?;
         tracing::warn!(from = record.kind(), to = new.kind(), "the server has another seal");
         self.activate(barrier, recovery)
     }

@@ -43,6 +43,10 @@ fn status(server: &TestServer) -> Value {
     server.send(&request("GET", "sys/seal-status").without_token()).expect(200).json()
 }
 
+fn backends(server: &TestServer) -> Value {
+    server.send(&request("GET", "sys/seal-backend-status").without_token()).expect(200).json()
+}
+
 /// Kind, whether sealed, whether there are recovery keys, whether it is to move.
 fn state(server: &TestServer) -> (String, bool, bool, bool) {
     let status = status(server);
@@ -89,12 +93,19 @@ fn a_static_key_unseals_at_every_start() {
 
     let server = over(&store, &[static_key("1", false)]);
     server.get("sys/mounts").refused(503, "Vault is sealed");
+    let bring = |key: &str| open(&server, "PUT", "sys/unseal", &json!({"key": key}));
+    assert_eq!(bring(&made.recovery_keys[0]).expect(200).json()["progress"], 1);
     server.core.tick();
     assert_kept(&server, &made.root);
+    assert_eq!(backends(&server)["healthy"], true);
     // Whoever seals it wants that: time does not unseal it, people with recovery shares do.
     server.send(&request("PUT", "sys/seal").token(&made.root)).expect(204);
     server.clock.advance(Duration::from_hours(1));
     server.core.tick();
+    assert_state(&server, "static", true, true, false);
+    assert_eq!(status(&server)["progress"], 0, "what was brought before is forgotten");
+    bring(&"07".repeat(33)).expect(200);
+    bring(&"08".repeat(33)).expect(400);
     assert_state(&server, "static", true, true, false);
     unseal(&server, &made.recovery_keys[1..]);
     assert_kept(&server, &made.root);
@@ -110,6 +121,7 @@ fn a_server_without_its_key_stays_sealed_and_says_why() {
         assert_state(&server, "static", true, true, false);
         let text = open(&server, "PUT", "sys/unseal", &json!({"key": "00".repeat(33)})).refused_with(400);
         assert!(text.contains("the key \"1\", which is not configured"), "{text}");
+        assert_eq!(backends(&server)["healthy"], false);
     }
     let wrong = stanza("static", false, &[("current_key_id", "1"), ("current_key", &key_of("2"))]);
     let server = over(&store, &[wrong]);
@@ -166,6 +178,8 @@ fn recovery_shares_allow_what_unseal_shares_do() {
     }
     let told = status(&server);
     assert_eq!((&told["t"], &told["n"]), (&json!(2), &json!(2)));
+    begin("rekey-recovery-key", &json!({"secret_shares": 1, "secret_threshold": 1}));
+    server.send(&request("DELETE", "sys/rekey-recovery-key/init").without_token()).expect(204);
 
     // The root key alone is made anew by the other one: nobody gets a share.
     let refused = open(
@@ -174,7 +188,8 @@ fn recovery_shares_allow_what_unseal_shares_do() {
         "sys/rekey/init",
         &json!({"secret_shares": 1, "secret_threshold": 1, "require_verification": true}),
     );
-    refused.expect(400);
+    let text = "requiring verification not supported when rekeying the barrier key with recovery keys";
+    refused.refused(400, text);
     let nonce = begin("rekey", &json!({"secret_shares": 1, "secret_threshold": 1}));
     bring("rekey", &new[0], &nonce).expect(200);
     let done = bring("rekey", &new[1], &nonce).expect(200).json();
@@ -190,6 +205,24 @@ fn recovery_shares_allow_what_unseal_shares_do() {
         open(&server, "PUT", "sys/generate-root/update", &json!({"key": key, "nonce": answered["nonce"]}))
             .expect(expected);
     }
+}
+
+#[test]
+fn encrypted_recovery_shares_have_a_backup_of_their_own() {
+    let server = over(&new_store(), &[static_key("1", false)]);
+    let made = initialise(&server);
+    let (_, holder) = super::pgp::keys(&["rsa-alone"]).remove(0);
+    let order = json!({"secret_shares": 1, "secret_threshold": 1, "pgp_keys": [holder], "backup": true});
+    open(&server, "PUT", "sys/rekey/init", &order)
+        .refused(400, "PGP key encryption not supported when using stored keys");
+    let begun = open(&server, "PUT", "sys/rekey-recovery-key/init", &order).expect(200).json();
+    for key in &made.recovery_keys[..2] {
+        open(&server, "PUT", "sys/rekey-recovery-key/update", &json!({"key": key, "nonce": begun["nonce"]}))
+            .expect(200);
+    }
+    let read = |path: &str| server.send(&request("GET", path).token(&made.root));
+    assert_eq!(read("sys/rekey/recovery-key-backup").data()["nonce"], begun["nonce"]);
+    read("sys/rekey/backup").refused(400, "no backed-up keys found");
 }
 
 fn generate_root(server: &TestServer, keys: &[String]) -> String {
@@ -266,14 +299,30 @@ fn another_server_unseals_as_long_as_it_wants() {
         server.core.tick();
     }
     keeper.post("transit/keys/seal/rotate", &json!({})).expect(200);
+    // Also where somebody keeps the server sealed for longer than the token lives.
+    server.send(&request("PUT", "sys/seal").token(&made.root)).expect(204);
+    for _ in 0..5 {
+        keeper.clock.advance(Duration::from_hours(12));
+        server.clock.advance(Duration::from_hours(12));
+        server.core.tick();
+    }
+    unseal(&server, &made.recovery_keys[..2]);
+    assert_kept(&server, &made.root);
 
     keeper.post("transit/keys/seal/config", &json!({"deletion_allowed": true})).expect(200);
     let server = over(&store, &[seal()]);
     keeper.post("sys/policies/acl/seal", &json!({"policy": "path \"x\" { capabilities = [\"deny\"] }"})).expect(204);
     server.core.tick();
     assert_state(&server, "transit", true, true, false);
-    // It is not asked again at once; later it is.
+    // It is not asked again at once; later it is, and less and less often.
     keeper.post("sys/policies/acl/seal", &json!({"policy": policy})).expect(204);
+    server.core.tick();
+    assert_state(&server, "transit", true, true, false);
+    keeper.post("sys/policies/acl/seal", &json!({"policy": "path \"x\" { capabilities = [\"deny\"] }"})).expect(204);
+    server.clock.advance(Duration::from_secs(1));
+    server.core.tick();
+    keeper.post("sys/policies/acl/seal", &json!({"policy": policy})).expect(204);
+    server.clock.advance(Duration::from_secs(1));
     server.core.tick();
     assert_state(&server, "transit", true, true, false);
     server.clock.advance(Duration::from_secs(1));

@@ -8,7 +8,7 @@ use crate::client::from_b64;
 use crate::server::{TestServer, limits};
 
 /// Certificates of `GnuPG`: their fingerprints, and their armor.
-fn keys(names: &[&str]) -> Vec<(String, String)> {
+pub(super) fn keys(names: &[&str]) -> Vec<(String, String)> {
     let all: Vec<Value> = serde_json::from_str(include_str!("../../vectors/pgp.json")).unwrap();
     let text = |case: &Value, member: &str| case[member].as_str().unwrap().to_owned();
     let find = |name: &&str| all.iter().find(|case| case["name"] == **name).unwrap();

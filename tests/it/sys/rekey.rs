@@ -34,9 +34,11 @@ fn a_restart_in_the_middle_leaves_the_old_shares() {
 #[test]
 fn shares_that_are_not_verified_do_not_count() {
     let shared = Shared::unsealed(1, 1);
-    let nonce =
+    let begun =
         begin(&shared.server, &json!({"secret_shares": 3, "secret_threshold": 2, "require_verification": true}));
-    let made = bring(&shared.server, &shared.keys[0], &nonce);
+    let made = bring(&shared.server, &shared.keys[0], &begun);
+    let again = open(&shared.server, "PUT", "sys/rekey/update", &json!({"key": shared.keys[0], "nonce": begun}));
+    assert!(again.refused_with(400).starts_with("rekey operation already finished; verification must be performed;"));
     let new = texts(&made["keys_base64"]);
     let nonce = made["verification_nonce"].as_str().unwrap().to_owned();
     let verify =
@@ -48,6 +50,7 @@ fn shares_that_are_not_verified_do_not_count() {
     assert!(verify(&new[0], "wrong").refused_with(400).starts_with("incorrect nonce supplied; nonce for this verify"));
     let restarted = shared.server.delete("sys/rekey/verify").expect(200).json();
     assert_ne!(restarted["nonce"], nonce);
+    assert_eq!(verify(&new[0], restarted["nonce"].as_str().unwrap()).expect(200).json()["progress"], 1);
     let shared = shared.restarted();
     shared.unseal(&shared.keys);
     shared.server.get("sys/rekey/verify").refused(400, "no rekey configuration found");
@@ -64,6 +67,7 @@ fn what_the_old_shares_opened_is_of_no_use() {
     let again = open(&shared.server, "PUT", "sys/rekey/update", &json!({"key": shared.keys[1], "nonce": nonce}));
     again.refused(400, "given key has already been provided during this generation operation");
     let new = texts(&bring(&shared.server, &shared.keys[0], &nonce)["keys"]);
+    assert_eq!(shared.server.get("sys/rekey/init").json()["started"], false, "another one may begin");
     let after = shared.server.stored();
     assert_ne!(before[&b"core/keyring"[..]], after[&b"core/keyring"[..]]);
 
@@ -120,6 +124,7 @@ fn a_root_token_takes_the_shares_and_the_password() {
     let nonce = answered["nonce"].as_str().unwrap();
     let wrong = format!("incorrect nonce supplied; nonce for this root generation operation is {nonce:?}");
     update(&shared.keys[0], "n").refused(400, &wrong);
+    update(&"0b".repeat(15), nonce).refused(400, "invalid key: key is shorter than minimum 16 bytes");
     update(&shared.keys[0], nonce).expect(200);
     update(&"0b".repeat(33), nonce).expect(400);
     assert_eq!(shared.server.get("sys/generate-root/attempt").json()["progress"], 0, "it begins anew");
