@@ -4,15 +4,18 @@
 use std::collections::BTreeMap;
 use std::io::{self, IsTerminal};
 use std::path::PathBuf;
-use std::sync::{Mutex, OnceLock, PoisonError};
+use std::sync::{LazyLock, Mutex, OnceLock, PoisonError};
 
 use tracing_subscriber::filter::{LevelFilter, Targets};
 use tracing_subscriber::layer::SubscriberExt as _;
 use tracing_subscriber::util::SubscriberInitExt as _;
-use tracing_subscriber::{Registry, fmt, reload};
+use tracing_subscriber::{Layer, Registry, fmt, reload};
 
+pub use monitor::Monitor;
+use monitor::Readers;
 use output::{JsonLines, Output};
 
+mod monitor;
 mod output;
 
 /// What is logged, and where.
@@ -34,20 +37,21 @@ pub enum Format {
 /// Starts logging.
 pub fn start(log: &Log) -> Result<(), String> {
     let output = Output::open(log.file.clone())?;
-    let levels = Levels { usual: log.level, own: BTreeMap::new() };
+    let levels = Levels { usual: log.level, own: BTreeMap::new(), configured: log.level };
     let (filter, handle) = reload::Layer::new(levels.filter());
-    let registry = tracing_subscriber::registry().with(filter);
-    let started = match log.format {
-        Format::Json => registry.with(JsonLines(output.clone())).try_init(),
+    let (read_along, along) = reload::Layer::new(all_at(LevelFilter::OFF));
+    let written = match log.format {
+        Format::Json => JsonLines(output.clone()).with_filter(filter).boxed(),
         Format::Standard => {
             let plain = fmt::layer().with_target(false).with_ansi(log.file.is_none() && io::stderr().is_terminal());
             let writer = output.clone();
-            registry.with(plain.with_writer(move || writer.clone())).try_init()
+            plain.with_writer(move || writer.clone()).with_filter(filter).boxed()
         }
     };
+    let layers = vec![written, (&*READERS).with_filter(read_along).boxed()];
     // A second start, as in tests that run several servers, keeps the first.
-    if started.is_ok() {
-        let _ = LOGS.set(Logs { handle, levels: Mutex::new(levels), first: log.level, output });
+    if tracing_subscriber::registry().with(layers).try_init().is_ok() {
+        let _ = LOGS.set(Logs { handle, along, levels: Mutex::new(levels), format: log.format, output });
     }
     Ok(())
 }
@@ -81,22 +85,51 @@ pub fn reopen() -> Result<(), String> {
 /// The loggers, by name, with their levels. Each is one part of the server.
 pub fn levels() -> BTreeMap<&'static str, LevelFilter> {
     let levels = LOGS.get().map(|logs| logs.levels.lock().unwrap_or_else(PoisonError::into_inner).clone());
-    let levels = levels.unwrap_or(Levels { usual: LevelFilter::OFF, own: BTreeMap::new() });
+    let off = LevelFilter::OFF;
+    let levels = levels.unwrap_or(Levels { usual: off, own: BTreeMap::new(), configured: off });
     LOGGERS.iter().map(|name| (*name, levels.own.get(name).copied().unwrap_or(levels.usual))).collect()
 }
 
 /// Sets the level of one logger, or of all. Returns whether there is such a logger.
 pub fn set_level(logger: Option<&str>, level: LevelFilter) -> bool {
-    change(logger, |levels, name| match name {
-        Some(name) => drop(levels.own.insert(name, level)),
-        None => *levels = Levels { usual: level, own: BTreeMap::new() },
-    })
+    change(logger, |levels, name| levels.set(name, level))
 }
 
-/// Gives one logger, or all, the level back that the server was started with. Returns whether there is such a logger.
+/// Sets the level of all loggers, as the configuration has it now.
+pub fn configure_level(level: LevelFilter) {
+    change(None, |levels, _| {
+        levels.configured = level;
+        levels.set(None, level);
+    });
+}
+
+/// Gives one logger, or all, the level back that the configuration has. Returns whether there is such a logger.
 pub fn reset_level(logger: Option<&str>) -> bool {
-    let first = LOGS.get().map_or(LevelFilter::OFF, |logs| logs.first);
-    set_level(logger, first)
+    change(logger, |levels, name| levels.set(name, levels.configured))
+}
+
+/// Reads along what is logged, at a level that is not the log's; in JSON also where that is how the log looks. None if too
+/// many read along.
+pub fn monitor(level: LevelFilter, format: Format) -> Option<Monitor> {
+    let format = LOGS.get().filter(|logs| logs.format == Format::Json).map_or(format, |logs| logs.format);
+    let monitor = READERS.add(level, format, attend)?;
+    attend();
+    Some(monitor)
+}
+
+/// Ends for all what they read along.
+pub fn end_monitors() {
+    READERS.end();
+    attend();
+}
+
+/// Has those lines come that somebody reads along.
+fn attend() {
+    if let Some(logs) = LOGS.get() {
+        // One at a time, so that the last one knows of all. The lock protects nothing else.
+        let _turn = logs.levels.lock().unwrap_or_else(PoisonError::into_inner);
+        let _ = logs.along.reload(all_at(READERS.tidy()));
+    }
 }
 
 fn change(logger: Option<&str>, edit: impl FnOnce(&mut Levels, Option<&'static str>)) -> bool {
@@ -114,8 +147,10 @@ fn change(logger: Option<&str>, edit: impl FnOnce(&mut Levels, Option<&'static s
 /// What the process logs.
 struct Logs {
     handle: reload::Handle<Targets, Registry>,
+    /// What is read along.
+    along: reload::Handle<Targets, Registry>,
     levels: Mutex<Levels>,
-    first: LevelFilter,
+    format: Format,
     output: Output,
 }
 
@@ -124,16 +159,35 @@ struct Levels {
     usual: LevelFilter,
     /// Of the loggers that have one of their own.
     own: BTreeMap<&'static str, LevelFilter>,
+    /// What they go back to.
+    configured: LevelFilter,
 }
 
 impl Levels {
+    /// Sets that of one logger, or of all.
+    fn set(&mut self, logger: Option<&'static str>, level: LevelFilter) {
+        if let Some(name) = logger {
+            self.own.insert(name, level);
+        } else {
+            self.usual = level;
+            self.own.clear();
+        }
+    }
+
     /// The same as `tracing` takes it.
     fn filter(&self) -> Targets {
         let own = self.own.iter().map(|(name, level)| (format!("coffer::{}", name.replace('.', "::")), *level));
-        Targets::new().with_default(self.usual).with_targets(own)
+        all_at(self.usual).with_targets(own)
     }
 }
 
+/// Libraries tell each page and each frame that they touch, also those that a line of the log is sent in: of theirs, only
+/// what is for people.
+fn all_at(level: LevelFilter) -> Targets {
+    Targets::new().with_default(level.min(LevelFilter::INFO)).with_target("coffer", level)
+}
+
+static READERS: LazyLock<Readers> = LazyLock::new(Readers::default);
 static LOGS: OnceLock<Logs> = OnceLock::new();
 /// Parts of the server as their modules are called; what is below a part is told apart by a dot.
 const LOGGERS: &[&str] = &[
@@ -160,7 +214,7 @@ mod tests {
 
     #[test]
     fn a_logger_has_its_own_level_or_that_of_all() {
-        let mut levels = Levels { usual: LevelFilter::INFO, own: BTreeMap::new() };
+        let mut levels = Levels { usual: LevelFilter::INFO, own: BTreeMap::new(), configured: LevelFilter::INFO };
         let check = |levels: &Levels, target: &str, level: tracing::Level, expected: bool| {
             assert_eq!(levels.filter().would_enable(target, &level), expected, "{target} {level}");
         };
@@ -172,6 +226,10 @@ mod tests {
         check(&levels, "coffer::core::mounts", tracing::Level::WARN, false);
         check(&levels, "coffer::core::audit::writer", tracing::Level::DEBUG, true);
         check(&levels, "hyper::proto", tracing::Level::INFO, true);
+        levels.usual = LevelFilter::TRACE;
+        check(&levels, "coffer::http", tracing::Level::TRACE, true);
+        check(&levels, "sled::pagecache", tracing::Level::DEBUG, false);
+        check(&levels, "h2::codec", tracing::Level::TRACE, false);
     }
 
     #[test]

@@ -12,6 +12,7 @@ use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Listener, Storage};
 use crate::core::seal::Seals;
 use crate::core::{Core, SealState};
+use crate::outbound;
 use crate::server::{Limits, serve_all};
 use crate::storage::{self, Memory, Store};
 use crate::telemetry;
@@ -93,8 +94,10 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
         process::forbid_dumps();
     }
     let mlock = process::lock_memory(args.is_dev() || config.disable_mlock());
-    let runtime =
-        tokio::runtime::Builder::new_multi_thread().max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build();
+    process::tell_key_memory();
+    // Connections have threads of their own.
+    let mut builder = tokio::runtime::Builder::new_multi_thread();
+    let runtime = builder.worker_threads(1).max_blocking_threads(BLOCKING_THREADS_MAX).enable_all().build();
     let runtime = runtime.map_err(|error| format!("cannot start the runtime: {error}"))?;
     let outcome = runtime.block_on(serve(args, &config, mlock));
     runtime.shutdown_timeout(END_TIME_MAX);
@@ -188,9 +191,7 @@ impl Args {
         });
         of_flag.or_else(|| config.storage.clone()).unwrap_or(Storage::Memory)
     }
-}
 
-impl Args {
     fn open_dev(&self, core: &Arc<Core>, storage: &Storage) -> Result<dev::Opened, String> {
         let wanted = self.dev_root_token_id.clone().or_else(|| variable("DEV_ROOT_TOKEN_ID"));
         let wanted = wanted.filter(|token| !token.is_empty());
@@ -206,7 +207,7 @@ impl Args {
 }
 
 async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> {
-    let hangup = signals::hangup()?;
+    let (hangup, inquiry) = (signals::hangup()?, signals::inquiry()?);
     let dev_tls =
         args.dev_tls.then(|| DevTls::make(args.dev_tls_cert_dir.as_deref(), &args.dev_address(), &args.dev_tls_san));
     let dev_tls = dev_tls.transpose()?;
@@ -253,14 +254,19 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
         move || Ok(args.log(&config::read(&args.config, &environment())?)?.level)
     };
     let reload = Reload { core: Arc::downgrade(&core), tls, level: Box::new(level) };
+    tokio::spawn(signals::on_inquiry(inquiry, Arc::downgrade(&core)));
     tokio::spawn(signals::on_hangup(hangup, reload, supervisor.clone()));
     supervisor.ready();
     let limits = Limits::default();
     tokio::select! {
-        () = serve_all(listenings, core, &limits, signals.nth(1)) => {}
-        () = signals.nth(2) => tracing::warn!("a second signal: requests that were still running are cut off"),
+        served = serve_all(listenings, core, &limits, signals.nth(1)) => {
+            served.map_err(|error| format!("cannot serve: {error}"))
+        }
+        () = signals.nth(2) => {
+            tracing::warn!("a second signal: requests that were still running are cut off");
+            Ok(())
+        }
     }
-    Ok(())
 }
 
 fn open_store(storage: &Storage) -> Result<Arc<dyn Store>, String> {
@@ -319,9 +325,11 @@ fn tell_state(core: &Core) {
 
 /// Lets time pass in the core until it is gone.
 fn tick(core: &Weak<Core>) {
+    let mut is_told = false;
     while let Some(core) = core.upgrade() {
         core.tick();
         drop(core);
+        is_told = is_told || process::tell_overflow();
         std::thread::sleep(TICK);
     }
 }
@@ -330,6 +338,7 @@ const ADDRESS_DEFAULT: &str = "127.0.0.1:8200";
 const TICK: Duration = Duration::from_secs(1);
 /// From the end of the last connection to the end of what still runs on threads.
 const END_TIME_MAX: Duration = Duration::from_secs(5);
-/// Threads for slow requests and `tick`. More make nothing faster, and each keeps memory of its own that it once used:
-/// making keys over 256 connections took 1,342 MiB with as many threads, and 243 MiB with 8.
-const BLOCKING_THREADS_MAX: usize = 16;
+/// Threads for slow requests and `tick`: for those that work, and for those that wait for other servers. More make nothing
+/// faster, and each keeps memory of its own that it once used: making keys over 256 connections took 1,342 MiB with as
+/// many threads, and 243 MiB with 8.
+const BLOCKING_THREADS_MAX: usize = 8 + outbound::WAITING_MAX;

@@ -19,6 +19,7 @@ pub mod locked_users;
 pub mod loggers;
 pub mod metrics;
 pub mod mfa;
+pub mod monitor;
 pub mod mounts;
 pub mod password_policies;
 pub mod plugins;
@@ -192,6 +193,7 @@ const ROUTES: &[Route<Core>] = &[
     read::<loggers::ReadLogger>       ("loggers/{name}").sudo(),
     write::<loggers::WriteLogger>     ("loggers/{name}").sudo(),
     delete::<loggers::ResetLogger>    ("loggers/{name}").sudo(),
+    read::<monitor::Monitor>          ("monitor"),
     list::<versions::ListVersions>    ("version-history"),
     read::<counters::CountRequests>   ("internal/counters/requests"),
     read::<counters::Activity>        ("internal/counters/activity"),

@@ -5,10 +5,11 @@ use serde::Deserialize;
 
 use crate::api::{Error, Reply};
 use crate::clock::Timestamp;
+use crate::core::Core;
 use crate::core::customer_keys::operation::Operation;
 use crate::core::protection::record::{Mode, Window};
+use crate::core::protection::status::Status;
 use crate::core::protection::{Order, Wanted};
-use crate::core::{Active, Core};
 use crate::engine::{Call, Endpoint};
 use crate::sys::customer_keys::given;
 
@@ -26,7 +27,7 @@ impl Endpoint for ReadProtection {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        told(&*core.unsealed()?, &self.path, call)
+        Ok(told(&core.unsealed()?.protection(&self.path, call.now)?))
     }
 }
 
@@ -113,9 +114,7 @@ impl Endpoint for Pause {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let active = core.unsealed()?;
-        active.pause(&call.view()?, &self.path)?;
-        told(&active, &self.path, call)
+        Ok(told(&core.unsealed()?.pause(&call.view()?, &self.path, call.now)?))
     }
 }
 
@@ -130,9 +129,7 @@ impl Endpoint for Resume {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let active = core.unsealed()?;
-        active.resume(&call.view()?, &self.path)?;
-        told(&active, &self.path, call)
+        Ok(told(&core.unsealed()?.resume(&call.view()?, &self.path, call.now)?))
     }
 }
 
@@ -147,13 +144,10 @@ impl Endpoint for Cancel {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let active = core.unsealed()?;
-        active.cancel(&call.view()?, &self.path, call.now)?;
-        told(&active, &self.path, call)
+        Ok(told(&core.unsealed()?.cancel(&call.view()?, &self.path, call.now)?))
     }
 }
 
-fn told(active: &Active, path: &str, call: &Call<'_>) -> Result<Reply, Error> {
-    let status = active.protection(path, call.now)?;
-    Ok(Reply::object(|data| status.tell(data)))
+fn told(status: &Status) -> Reply {
+    Reply::object(|data| status.tell(data))
 }

@@ -8,7 +8,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 
 use serde_json::{Map, Value};
 use tracing::field::{Field, Visit};
-use tracing::{Event, Subscriber};
+use tracing::{Event, Metadata, Subscriber};
 use tracing_subscriber::layer::{Context, Layer};
 
 use crate::clock::Clock;
@@ -63,24 +63,55 @@ pub(super) struct JsonLines(pub(super) Output);
 
 impl<S: Subscriber> Layer<S> for JsonLines {
     fn on_event(&self, event: &Event<'_>, _: Context<'_, S>) {
-        let mut line = Line(Map::new());
-        event.record(&mut line);
         let mut output = self.0.clone();
-        let _ = output.write(&line.end(&event.metadata().level().as_str().to_lowercase()));
+        let _ = output.write(&Line::of(event).json(event.metadata()));
     }
 }
 
-struct Line(Map<String, Value>);
+/// What an event says.
+pub(super) struct Line(Map<String, Value>);
 
 impl Line {
-    fn end(mut self, level: &str) -> Vec<u8> {
+    pub(super) fn of(event: &Event<'_>) -> Self {
+        let mut line = Self(Map::new());
+        event.record(&mut line);
+        line
+    }
+
+    pub(super) fn json(mut self, metadata: &Metadata<'_>) -> Vec<u8> {
         let message = self.0.remove("message").unwrap_or_default();
-        self.0.insert("@level".to_owned(), level.into());
+        self.0.insert("@level".to_owned(), metadata.level().as_str().to_lowercase().into());
         self.0.insert("@message".to_owned(), message);
         self.0.insert("@timestamp".to_owned(), Clock::System.now().to_string().into());
         let mut line = serde_json::to_vec(&self.0).unwrap_or_default();
         line.push(b'\n');
         line
+    }
+
+    /// As Vault's logs look: time, level, part of the server, message, and the fields behind it.
+    pub(super) fn text(mut self, metadata: &Metadata<'_>) -> Vec<u8> {
+        let message = self.0.remove("message").unwrap_or_default();
+        let level = format!("[{}]", metadata.level());
+        let target = metadata.target();
+        let logger = target.strip_prefix("coffer::").unwrap_or(target).replace("::", ".");
+        let mut line = format!("{} {level:<7} {logger}: {}", Clock::System.now(), plain(&message));
+        for (at, (name, value)) in self.0.iter().enumerate() {
+            let text = plain(value);
+            let quoted = text.contains(|char: char| char.is_whitespace() || matches!(char, '"' | '='));
+            let value = if quoted { format!("{text:?}") } else { text };
+            line.push_str(&format!("{}{name}={value}", if at == 0 { ": " } else { " " }));
+        }
+        // One event is one line, whatever it tells.
+        let mut line = line.replace('\n', "\\n").into_bytes();
+        line.push(b'\n');
+        line
+    }
+}
+
+fn plain(value: &Value) -> String {
+    match value {
+        Value::String(text) => text.clone(),
+        other => other.to_string(),
     }
 }
 

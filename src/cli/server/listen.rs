@@ -72,3 +72,26 @@ fn line(listener: &Listener, socket: &Socket, limits: &Limits) -> String {
     let tls = if listener.tls.is_some() { "enabled" } else { "disabled" };
     format!("{kind} (addr: \"{address}\", max_request_size: \"{size}\", tls: \"{tls}\")")
 }
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use super::*;
+
+    #[test]
+    fn limits_are_those_that_were_set() {
+        let own = listener::Limits {
+            request_bytes_max: Some(1),
+            request_time_max: Some(Duration::from_secs(2)),
+            head_time_max: Some(Duration::from_secs(3)),
+            body_time_max: Some(Duration::from_secs(4)),
+            answer_time_max: Some(Duration::from_secs(5)),
+            idle_time_max: Some(Duration::from_secs(6)),
+        };
+        let listener = Listener { limits: own, ..Listener::at("f:1", "127.0.0.1:0", None) };
+        let Limits { http, head_time_max, idle_time_max, stall_time_max, .. } = limits(&listener, &Config::default());
+        let times = [http.request_time_max.unwrap(), head_time_max, http.body_time_max, stall_time_max, idle_time_max];
+        assert_eq!((http.body_bytes_max, times.map(|time| time.as_secs())), (1, [2, 3, 4, 5, 6]));
+    }
+}

@@ -13,6 +13,8 @@ use rustix::process::{DumpableBehavior, Resource, Rlimit, getrlimit, set_dumpabl
 use rustix::thread::{CapabilitySet, capabilities};
 use rustix::time::{ClockId, clock_gettime};
 
+use crate::crypto::arena::{self, Kind};
+
 /// No dumps of memory, whoever asks for them: neither into files nor for debuggers of the same user.
 pub(super) fn forbid_dumps() {
     let no_files = setrlimit(Resource::Core, Rlimit { current: Some(0), maximum: Some(0) });
@@ -43,6 +45,31 @@ pub(super) fn lock_memory(disabled: bool) -> &'static str {
             "not permitted"
         }
     }
+}
+
+/// Says what memory this process has for its keys.
+pub(super) fn tell_key_memory() {
+    match arena::kind() {
+        Kind::Secret => tracing::info!("keys lie in memory that the kernel hides from everybody else (memfd_secret)"),
+        Kind::Locked => tracing::info!("keys lie in locked memory that root can read: the kernel has no memfd_secret"),
+        Kind::Ordinary => tracing::warn!(
+            "keys lie in memory that may be written to swap: no memfd_secret, and RLIMIT_MEMLOCK is below 4 MiB"
+        ),
+    }
+}
+
+/// Says so if there are more keys than that memory has room for. Whether there are.
+pub(super) fn tell_overflow() -> bool {
+    let arena::Usage { inside, outside } = arena::usage();
+    if outside > 0 && arena::kind() != Kind::Ordinary {
+        tracing::warn!(
+            inside,
+            outside,
+            "there are more keys than memory for them that is locked: so many bytes of them lie outside; give the process \
+             CAP_IPC_LOCK or an unlimited RLIMIT_MEMLOCK"
+        );
+    }
+    outside > 0
 }
 
 /// A limit that holds now would be reached later, and then every allocation fails.

@@ -1,4 +1,5 @@
-//! Signals: the first SIGTERM or SIGINT asks the server to end, the second makes it, and SIGHUP has it read its files anew.
+//! Signals: the first SIGTERM or SIGINT asks the server to end, the second makes it, SIGHUP has it read its files anew, and
+//! SIGUSR2 has it say what it is doing.
 
 use std::sync::{Arc, Weak};
 
@@ -8,7 +9,7 @@ use tracing_subscriber::filter::LevelFilter;
 
 use super::process::Supervisor;
 use crate::cli::output::print_line;
-use crate::core::Core;
+use crate::core::{Core, Working};
 use crate::server::Tls;
 use crate::telemetry;
 
@@ -18,6 +19,11 @@ pub(super) struct Signals(watch::Receiver<u32>);
 /// SIGHUP. It ends a process that does not listen for it, so that it comes before anybody knows of this one.
 pub(super) fn hangup() -> Result<Signal, String> {
     on(SignalKind::hangup())
+}
+
+/// SIGUSR2, of which the same is true.
+pub(super) fn inquiry() -> Result<Signal, String> {
+    on(SignalKind::user_defined2())
 }
 
 /// Begins to listen for the signals that end the server.
@@ -32,6 +38,7 @@ pub(super) fn begin(supervisor: Supervisor) -> Result<Signals, String> {
             }
             if *count.borrow() == 0 {
                 supervisor.stopping();
+                telemetry::end_monitors();
                 print_line("==> Vault shutdown triggered");
             }
             count.send_modify(|count| *count = count.saturating_add(1));
@@ -70,6 +77,19 @@ pub(super) async fn on_hangup(mut hangup: Signal, reload: Reload, supervisor: Su
     }
 }
 
+/// Logs the requests that take long, at each SIGUSR2.
+pub(super) async fn on_inquiry(mut inquiry: Signal, core: Weak<Core>) {
+    while inquiry.recv().await.is_some() {
+        let Some(core) = core.upgrade() else { return };
+        let working = core.working.all();
+        tracing::info!(requests = working.len(), "what is being worked on, as SIGUSR2 asks");
+        for (id, Working { since, remote, op, path }) in working {
+            tracing::info!(%id, %since, %remote, op = op.name(), path, "a request is being worked on");
+        }
+        print_line("==> Vault state logged");
+    }
+}
+
 impl Reload {
     fn all(&self) {
         if let Some(core) = self.core.upgrade() {
@@ -85,7 +105,7 @@ impl Reload {
             tracing::error!("the old file of the log stays, for {error}");
         }
         match (self.level)() {
-            Ok(level) => drop(telemetry::set_level(None, level)),
+            Ok(level) => telemetry::configure_level(level),
             Err(error) => tracing::error!("the level of the log stays, for {error}"),
         }
     }

@@ -192,6 +192,29 @@ fn nobody_else_can_read_the_files_of_a_server_whatever_the_umask() {
     }
 }
 
+#[test]
+fn a_socket_is_taken_over_from_the_dead_only() {
+    let scratch = Scratch::new();
+    let (config, path) =
+        ("listener \"unix\" { address = \"DIR/socket\" }\nstorage \"inmem\" {}\n", scratch.path("socket"));
+    let is_up = || unix(&path).send(&request("GET", "sys/health").without_token()).unwrap().status == 501;
+    let second = || failure(coffer().arg("server").arg("-config").arg(scratch.path("config.hcl")));
+    let server = Process::start(&scratch, config);
+    let (code, said) = second();
+    assert!(code == Some(1) && said.contains("cannot listen on "), "{said}");
+    assert!(is_up(), "the first one goes on");
+    drop(server);
+    assert!(path.exists(), "whoever is killed tidies nothing up");
+    let mut server = Process::start(&scratch, config);
+    assert!(is_up());
+    server.end();
+    assert!(!path.exists());
+    fs::write(&path, "somebody's file").unwrap();
+    let (code, said) = second();
+    assert!(code == Some(1) && said.contains("cannot listen on "), "{said}");
+    assert_eq!(fs::read_to_string(&path).unwrap(), "somebody's file");
+}
+
 fn expect_private(dir: &Path, seen: &mut Vec<std::path::PathBuf>) {
     for entry in fs::read_dir(dir).unwrap() {
         let path = entry.unwrap().path();
@@ -256,6 +279,37 @@ fn the_level_of_the_log_is_read_anew() {
 }
 
 #[test]
+fn levels_of_loggers_are_set_and_given_back() {
+    let scratch = Scratch::new();
+    let server = Process::start_dev(&scratch, "");
+    let mut connection = server.connect(0);
+    let mut check = |method: &str, path: &str, level: &str, expected: [&str; 2]| {
+        connection.send(&request(method, path).json(&json!({"level": level}))).unwrap().expect(204);
+        let levels = connection.send(&request("GET", "sys/loggers")).unwrap().data();
+        assert_eq!([&levels["http"], &levels["core"]], expected, "{method} {path}");
+    };
+    check("POST", "sys/loggers/http", "debug", ["debug", "info"]);
+    check("POST", "sys/loggers", "error", ["error", "error"]);
+    check("DELETE", "sys/loggers/http", "", ["info", "error"]);
+    check("DELETE", "sys/loggers", "", ["info", "info"]);
+}
+
+/// One listener is enough: whoever may not come in by it comes in by another.
+#[test]
+fn shares_take_a_token_where_a_listener_says_so() {
+    for setting in ["disable_unauthed_rekey_endpoints", "disable_unauthed_generate_root_endpoints"] {
+        let scratch = Scratch::new();
+        let own = format!("tls_disable = true\n {setting} = true");
+        let server = Process::start_dev(&scratch, &PLAIN.replace("tls_disable = true", &own));
+        for path in ["sys/rekey/init", "sys/generate-root/attempt"] {
+            let mut connection = server.connect(0);
+            connection.send(&request("GET", path).without_token()).unwrap().refused(403, "permission denied");
+            connection.send(&request("GET", path)).unwrap().expect(200);
+        }
+    }
+}
+
+#[test]
 fn whoever_supervises_the_server_hears_of_it() {
     let scratch = Scratch::new();
     let path = scratch.path("notify");
@@ -293,6 +347,17 @@ fn requests_that_run_end_before_the_server_does() {
     connection.write(last);
     connection.answer().unwrap().expect(200);
     assert_eq!(server.child.wait().unwrap().code(), Some(0));
+}
+
+#[test]
+fn a_signal_has_it_say_what_it_does() {
+    let scratch = Scratch::new();
+    let mut server = Process::start_dev(&scratch, "");
+    server.signal(Signal::USR2);
+    server.read_until("==> Vault state logged");
+    let log = server.log();
+    assert!(log.contains("what is being worked on, as SIGUSR2 asks requests=0"), "{log}");
+    server.connect(0).send(&request("GET", "sys/health")).unwrap().expect(200);
 }
 
 #[test]

@@ -1,6 +1,11 @@
 //! The server as operators start it: a process with a configuration, its files, its signals.
 
 mod config;
+mod floods;
+mod keeper;
+mod memory;
+mod monitor;
+mod others;
 mod proxies;
 mod tls;
 

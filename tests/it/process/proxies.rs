@@ -42,6 +42,7 @@ fn a_proxy_tells_the_address_of_its_client_in_front_of_all_else() {
     let v2 = b"\r\n\r\n\0\r\nQUIT\n\x21\x11\0\x0c\xc0\0\x02\x01\x7f\0\0\x01\0\x01\0\x02";
     assert_eq!(through(1, b"PROXY TCP4 192.0.2.1 127.0.0.1 1 2\r\n"), Some(200));
     assert_eq!(through(1, v2), Some(200));
+    assert_eq!(through(1, b"PROXY TCP6 ::ffff:192.0.2.1 ::1 1 2\r\n"), Some(200), "it is the same address");
     assert_eq!(through(1, b"PROXY TCP4 192.0.2.2 127.0.0.1 1 2\r\n"), Some(403));
     assert_eq!(through(1, b""), Some(403), "one that has no header speaks for itself");
     assert_eq!(through(2, b""), Some(403));
