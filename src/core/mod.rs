@@ -172,6 +172,8 @@ struct LoginWithRole {
 pub struct Answer {
     pub outcome: Result<Reply, Error>,
     pub manner: Manner,
+    /// What must be in the audit trail before the client may be told; `None`: nothing.
+    pub entry: Option<audit::Ending>,
     /// What must be durable before the client may be told; `None`: nothing.
     pub durable: Option<Durable>,
 }
@@ -245,7 +247,7 @@ impl Core {
         let mount = self.active().and_then(|active| Some(active.mounts.find(&request.path)?.0));
         let (refusal, now) = (Some(refusal.to_string()), self.clock.now());
         let event = || Event { request, row: None, mount, caller: None, creates: false, refusal, now };
-        self.audit.begin(event).map(drop)
+        self.audit.begin(Thread::Worker, None, &Horizon::default(), event).map(drop)
     }
 
     /// Runs one request to its answer. `None` if that takes a thread that may block and this one may not: nothing has been
@@ -255,15 +257,15 @@ impl Core {
         let mut manner = Manner::default();
         let _working = (thread == Thread::Worker).then(|| self.working.enter(request, self.clock.now()));
         let active = self.active();
-        let outcome = match &active {
-            None => self.handle_sealed(request, thread, &mut manner),
+        let (outcome, entry) = match &active {
+            None => (self.handle_sealed(request, thread, &mut manner).transpose()?, None),
             Some(active) => {
                 let errand = Errand { core: self, active, request, horizon: &horizon, now: self.clock.now() };
-                self.handle_active(&errand, thread, &mut manner)
+                self.handle_active(&errand, thread, &mut manner)?
             }
         };
         let durable = active.and_then(|active| active.durable(horizon.seq()));
-        Some(Answer { outcome: outcome.transpose()?, manner, durable })
+        Some(Answer { outcome, manner, entry, durable })
     }
 
     /// Without the barrier only the rows that say so answer.
@@ -294,7 +296,7 @@ impl Core {
         errand: &Errand<'_>,
         thread: Thread,
         manner: &mut Manner,
-    ) -> Result<Option<Reply>, Error> {
+    ) -> Option<(Result<Reply, Error>, Option<audit::Ending>)> {
         let Errand { active, request, horizon, now, .. } = *errand;
         let place = self.place_in(active, &request.path);
         let found = place.as_ref().ok_or_else(|| Error::NoMount(request.path.clone())).and_then(|p| p.find(request.op));
@@ -311,10 +313,10 @@ impl Core {
         };
         // Before the request counts as a use of its token.
         let row = found.as_ref().ok().map(|target| target.row);
-        let blocks = errand.core.audit.blocks(row, request.help);
+        let blocks = self.audit.blocks(row, request.help);
         let is_slow = caller.is_ok() && !request.help && row.is_some_and(|row| !thread.suits(row.work));
         if is_slow || blocks && thread == Thread::Socket {
-            return Ok(None);
+            return None;
         }
         let view = active.platform.view(horizon);
         let charge = |caller: Option<_>| caller.map(|caller| active.tokens.charge(&view, caller)).transpose();
@@ -322,15 +324,18 @@ impl Core {
             Ok(caller) => (caller.clone(), errand.admit(caller.as_ref(), place.as_ref(), &found)),
             Err(error) => (None, Err(error)),
         };
-        let trail =
-            errand.core.audit.begin(|| errand.event(caller.clone(), place.as_ref(), &found, admitted.as_ref().err()));
-        let outcome = trail.and_then(|trail| {
-            trail.end(admitted.and_then(|admitted| errand.run(admitted, place, found, manner)), &errand.core.clock)
-        });
+        let event = || errand.event(caller.clone(), place.as_ref(), &found, admitted.as_ref().err());
+        let told = match self.audit.begin(thread, row, horizon, event) {
+            Ok(trail) => {
+                let outcome = admitted.and_then(|admitted| errand.run(admitted, place, found, manner));
+                trail.end(outcome, &self.clock)
+            }
+            Err(error) => (Err(error), None),
+        };
         if let Some(caller) = &caller {
             active.tokens.settle(&view, caller);
         }
-        outcome.map(Some)
+        Some(told)
     }
 
     /// Headers that the audit devices are told of; `None` if there is nobody to tell.

@@ -8,11 +8,12 @@ use crate::barrier::Horizon;
 impl Core {
     /// Work that time brings. Runs on a thread that may block.
     pub fn tick(&self) {
-        let Some(active) = self.active() else { return self.unseal_itself() };
-        self.audit.tick();
+        // Also while the barrier is sealed: to open it takes a seal that works.
         if let Some(seal) = &self.settings.seals.current {
             seal.tend(self.clock.now());
         }
+        let Some(active) = self.active() else { return self.unseal_itself() };
+        self.audit.tick();
         if let Err(error) = self.rotate_if_due(&active) {
             tracing::error!(%error, "the key of the platform's records could not be rotated; it will be tried again");
         }

@@ -39,7 +39,8 @@ impl<'a> Order<'a> {
 impl Active {
     /// Keeps an answer and tells a token for it. What has no body, and what is about such a token already, stays as it is.
     pub(crate) fn wrap(&self, view: &View<'_>, mut reply: Reply, order: &Order<'_>) -> Result<Reply, Error> {
-        if reply.is_silent() || reply.wrap_info.is_some() || matches!(reply.data, Data::Whole(_) | Data::Text { .. }) {
+        let is_told_as_it_is = matches!(reply.data, Data::Whole(_) | Data::Text { .. } | Data::Stream { .. });
+        if reply.is_silent() || reply.wrap_info.is_some() || is_told_as_it_is {
             return Ok(reply);
         }
         let parcel = parcel(&reply, order)?;
@@ -137,7 +138,7 @@ fn whole(reply: &Reply, order: &Order<'_>) -> Json {
     let auth = auth.as_ref().map_or(NULL, AsRef::as_ref);
     let data = match &reply.data {
         Data::Json(Json(text)) | Data::Whole(Json(text)) => text.as_ref(),
-        Data::Nothing | Data::Null | Data::Text { .. } => NULL,
+        Data::Nothing | Data::Null | Data::Text { .. } | Data::Stream { .. } => NULL,
     };
     let warnings = Json::of(&Some(&reply.warnings).filter(|warnings| !warnings.is_empty())).0;
     let mut whole = Object::with_capacity(512 + data.len() + auth.len() + warnings.len());

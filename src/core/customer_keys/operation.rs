@@ -49,8 +49,7 @@ impl Operation {
                 if let Some(subject) = subject {
                     active.refuse_another(view, path, order, subject)?;
                 }
-                active.protect(view, path, order, now)?;
-                let status = active.protection(path, now)?;
+                let status = active.protect(view, path, order, now)?;
                 Ok(Reply::object(|data| status.tell(data)))
             }
             Self::Revoke { name, version, minutes } => {

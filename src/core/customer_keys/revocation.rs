@@ -159,7 +159,7 @@ impl Active {
         if record.drill.as_ref().is_some_and(|drill| drill.versions.contains(&number)) {
             self.end_drill(view, name, now)?;
         }
-        let _changing = self.customer_keys.change();
+        let changing = self.customer_keys.change();
         if version.storage == Storage::Memory {
             self.customer_keys.present(id_of(name, number), clone_of(key)?);
         }
@@ -173,6 +173,8 @@ impl Active {
         let opened = self.unlock(view, name, &[number])?;
         self.customer_keys.events.restorations.add(1);
         tracing::warn!(key = name, version = number, mounts = ?opened, "a customer key is in force again");
+        // Jobs come before keys: who holds one may wait for the other.
+        drop(changing);
         self.drive();
         Ok((number, opened))
     }

@@ -6,12 +6,14 @@ use rustix::process::{Resource, getrlimit};
 
 use super::family::{Family, Value};
 use crate::clock::Timestamp;
+use crate::crypto::arena;
 
 pub(super) fn families(since: Timestamp) -> Vec<Family> {
     let status = fs::read_to_string("/proc/self/status").unwrap_or_default();
     let stat = fs::read_to_string("/proc/self/stat").unwrap_or_default();
     let resident = figure(&status, "VmRSS").map(|kib| kib.saturating_mul(1024));
     let files = fs::read_dir("/proc/self/fd").ok().map(Iterator::count);
+    let keys = arena::usage();
     let gauge = |name, help, value: Option<Value>| value.map(|value| Family::gauge(name, help).of(value));
     let families = [
         gauge("process.resident_memory_bytes", "Resident memory.", resident.map(Value::from)),
@@ -20,6 +22,8 @@ pub(super) fn families(since: Timestamp) -> Vec<Family> {
         gauge("process.open_fds", "Open files and sockets.", files.map(Value::from)),
         gauge("process.max_fds", "How many may be open.", getrlimit(Resource::Nofile).current.map(Value::from)),
         gauge("process.start_time_seconds", "When it started, since 1970.", Some(Value::Whole(since.as_second()))),
+        gauge("coffer.keys.hidden_bytes", "Keys in memory made for them.", Some(keys.inside.into())),
+        gauge("coffer.keys.unhidden_bytes", "Keys for which it had no room.", Some(keys.outside.into())),
         cpu_seconds(&stat).map(|seconds| Family::counter("process.cpu_seconds_total", "CPU time.").of(seconds)),
     ];
     families.into_iter().flatten().collect()

@@ -23,6 +23,7 @@ pub mod status;
 mod worker;
 
 use record::{Guard, Migration, Mode, ProtectionRecord, Window};
+use status::Status;
 use worker::Worker;
 
 /// The protection of all mounts.
@@ -220,15 +221,15 @@ impl Active {
         if now == *then { Ok(()) } else { Err(Error::invalid(ANOTHER_SUBJECT)) }
     }
 
-    /// Orders a change of protection. What is there already is no change; another order for the same goal gives the one
-    /// that is under way another window and rate.
+    /// Orders a change of protection, and tells what is true with it, whatever others order next. What is there already is
+    /// no change; another order for the same goal gives the one that is under way another window and rate.
     pub(crate) fn protect(
         self: &Arc<Self>,
         view: &View<'_>,
         path: &str,
         order: &Order,
         now: Timestamp,
-    ) -> Result<(), Error> {
+    ) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
         let to = self.wanted(view, order)?;
         let job = self.protections.job(&mount);
@@ -250,24 +251,25 @@ impl Active {
             job.pace = worker::Pace::default();
         }
         write(view, &mount, &job.record)?;
+        let status = job.status(&mount, now);
         drop(job);
         self.drive();
-        Ok(())
+        status
     }
 
     /// Stops a change until `resume`.
-    pub(crate) fn pause(&self, view: &View<'_>, path: &str) -> Result<(), Error> {
-        self.change_migration(view, path, |migration| migration.paused = true)
+    pub(crate) fn pause(&self, view: &View<'_>, path: &str, now: Timestamp) -> Result<Status, Error> {
+        self.set_paused(view, path, true, now)
     }
 
-    pub(crate) fn resume(self: &Arc<Self>, view: &View<'_>, path: &str) -> Result<(), Error> {
-        self.change_migration(view, path, |migration| migration.paused = false)?;
+    pub(crate) fn resume(self: &Arc<Self>, view: &View<'_>, path: &str, now: Timestamp) -> Result<Status, Error> {
+        let status = self.set_paused(view, path, false, now)?;
         self.drive();
-        Ok(())
+        Ok(status)
     }
 
     /// Goes back to what the mount was protected by before.
-    pub(crate) fn cancel(self: &Arc<Self>, view: &View<'_>, path: &str, now: Timestamp) -> Result<(), Error> {
+    pub(crate) fn cancel(self: &Arc<Self>, view: &View<'_>, path: &str, now: Timestamp) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
         let mut job = self.protections.hold(&job);
@@ -287,9 +289,10 @@ impl Active {
         }
         tracing::warn!(mount = mount.entry.path, "a change of protection was cancelled");
         write(view, &mount, &job.record)?;
+        let status = job.status(&mount, now);
         drop(job);
         self.drive();
-        Ok(())
+        status
     }
 
     /// Makes the protector that a guard names, and holds off revocations while `act` uses it.
@@ -303,12 +306,13 @@ impl Active {
         self.customer_keys.with_wrapper(view, key, |wrapper| act(Protector::Customer(wrapper)))
     }
 
-    fn change_migration(&self, view: &View<'_>, path: &str, edit: impl FnOnce(&mut Migration)) -> Result<(), Error> {
+    fn set_paused(&self, view: &View<'_>, path: &str, paused: bool, now: Timestamp) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
         let job = self.protections.job(&mount);
         let mut job = self.protections.hold(&job);
-        edit(job.migration()?);
-        write(view, &mount, &job.record)
+        job.migration()?.paused = paused;
+        write(view, &mount, &job.record)?;
+        job.status(&mount, now)
     }
 
     /// The mount at a path, if its protection is its own.

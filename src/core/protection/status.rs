@@ -2,8 +2,8 @@
 
 use super::super::Active;
 use super::super::mounts::Mount;
-use super::Wanted;
 use super::record::{Ended, Guard, Migration, Mode, ProtectionRecord, Window};
+use super::{Job, Wanted};
 use crate::api::Error;
 use crate::api::json::Object;
 use crate::barrier::KeyVersion;
@@ -30,7 +30,21 @@ impl Active {
     /// What protects a mount, and how far a change is.
     pub(crate) fn protection(&self, path: &str, now: Timestamp) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
-        let Standing { state, record, trouble, locked_by } = self.standing(&mount, now);
+        let job = self.protections.job(&mount);
+        let job = self.protections.hold(&job);
+        job.status(&mount, now)
+    }
+
+    pub(crate) fn standing(&self, mount: &Mount, now: Timestamp) -> Standing {
+        let job = self.protections.job(mount);
+        let job = self.protections.hold(&job);
+        job.standing(mount, now)
+    }
+}
+
+impl Job {
+    pub(super) fn status(&self, mount: &Mount, now: Timestamp) -> Result<Status, Error> {
+        let Standing { state, record, trouble, locked_by } = self.standing(mount, now);
         let moving = record.migration.as_ref().filter(|migration| migration.mode == Mode::Reencrypt);
         let records_total = match moving {
             Some(migration) => migration.progress.records_total.max(migration.progress.records_done),
@@ -43,23 +57,9 @@ impl Active {
         let ProtectionRecord { migration, last, .. } = record;
         Ok(Status { state, guard, from, locked_by, migration, trouble, last, records_total, now })
     }
-}
 
-/// The same without a look at the records.
-pub(crate) struct Standing {
-    pub(crate) state: &'static str,
-    pub(crate) record: ProtectionRecord,
-    pub(crate) trouble: Option<String>,
-    pub(crate) locked_by: Option<KeyVersion>,
-}
-
-impl Active {
-    pub(crate) fn standing(&self, mount: &Mount, now: Timestamp) -> Standing {
-        let job = self.protections.job(mount);
-        let (record, trouble) = {
-            let job = self.protections.hold(&job);
-            (job.record.clone(), job.trouble.clone())
-        };
+    fn standing(&self, mount: &Mount, now: Timestamp) -> Standing {
+        let (record, trouble) = (self.record.clone(), self.trouble.clone());
         let locked_by = mount.scope.locked_by();
         let state = match (&locked_by, &record.migration) {
             (Some(_), _) => "locked",
@@ -69,6 +69,14 @@ impl Active {
         };
         Standing { state, record, trouble, locked_by }
     }
+}
+
+/// The same without a look at the records.
+pub(crate) struct Standing {
+    pub(crate) state: &'static str,
+    pub(crate) record: ProtectionRecord,
+    pub(crate) trouble: Option<String>,
+    pub(crate) locked_by: Option<KeyVersion>,
 }
 
 fn state_of(migration: &Migration, settled: &Guard, now: Timestamp) -> &'static str {

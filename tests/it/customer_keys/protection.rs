@@ -174,6 +174,32 @@ fn a_scheduled_change_is_cancelled_without_a_trace() {
     server.delete("sys/customer-keys/k").expect(200);
 }
 
+/// Who waits for the end of an order compares it with what the answer to the order says.
+#[test]
+fn an_order_is_answered_as_given_whoever_cancels_it_meanwhile() {
+    let server = TestServer::start();
+    server.post("sys/mounts/kv", &json!({"type": "kv"})).expect(204);
+    upload(&server, "k", &key(1)).expect(200);
+    let order =
+        json!({"protector": "customer", "customer_key": "k", "skip_proof": true, "start": "2027-01-01T00:00:00Z"});
+    let ended = AtomicBool::new(false);
+    let answers: Vec<_> = thread::scope(|threads| {
+        threads.spawn(|| {
+            let mut another = server.connect();
+            while !ended.load(Ordering::Acquire) {
+                another.send(&request("POST", "sys/mounts/kv/protection/cancel").json(&json!({})));
+            }
+        });
+        let answers = (0..200).map(|_| server.post("sys/mounts/kv/protection", &order)).collect();
+        ended.store(true, Ordering::Release);
+        answers
+    });
+    for answer in answers {
+        let told = answer.expect(200).data();
+        assert_eq!((&told["state"], &told["customer_key"]), (&json!("scheduled"), &json!("k")));
+    }
+}
+
 #[test]
 fn what_cannot_be_ordered_is_refused() {
     let server = TestServer::start();
