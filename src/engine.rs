@@ -359,7 +359,7 @@ pub trait Engine: Send + Sync + Sized + 'static {
 pub trait Backend: Send + Sync {
     /// Finds the row for an operation on a path below the mount.
     fn find<'p>(&self, op: Op, path: &'p str) -> Result<Target<'p>, Error>;
-    /// See [`Route::exists`].
+    /// See `Route::exists`.
     fn exists(&self, target: &Target<'_>, view: &View<'_>) -> Option<Result<bool, Error>>;
     fn run(&self, route: usize, call: &Call<'_>) -> Result<Reply, Error>;
     /// See [`Engine::tick`].

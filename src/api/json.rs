@@ -32,6 +32,13 @@ impl Object {
         self
     }
 
+    /// Adds a member that is a string.
+    pub fn set_text(&mut self, name: &'static str, text: &str) -> &mut Self {
+        self.name(name);
+        write_text(&mut self.bytes, text);
+        self
+    }
+
     /// Adds a member whose value is JSON text already.
     pub fn set_json(&mut self, name: &'static str, json: &[u8]) -> &mut Self {
         self.name(name);
@@ -39,10 +46,16 @@ impl Object {
         self
     }
 
+    /// Adds members that stand in another object, as they stand there with the comma before the first.
+    pub fn set_members(&mut self, members: &[u8]) -> &mut Self {
+        self.bytes.extend_from_slice(members);
+        self
+    }
+
     /// Adds a member whose name can be anything.
     pub fn set_entry(&mut self, name: &str, value: impl Serialize) -> &mut Self {
         self.separate();
-        write(&mut self.bytes, name);
+        write_text(&mut self.bytes, name);
         self.bytes.push(b':');
         write(&mut self.bytes, &value);
         self
@@ -53,7 +66,7 @@ impl Object {
         self.name(name);
         self.bytes.push(b'"');
         self.bytes.extend_from_slice(prefix.as_bytes());
-        base64::encode_into(data, &mut self.bytes);
+        base64::encode_slice(data, self.bytes.room(base64::encoded_len(data.len())));
         self.bytes.push(b'"');
         self
     }
@@ -80,10 +93,15 @@ impl Object {
     /// Adds a member that is an object. Its name can be anything.
     pub fn set_object(&mut self, name: &str, fill: impl FnOnce(&mut Self)) -> &mut Self {
         self.separate();
-        write(&mut self.bytes, name);
+        write_text(&mut self.bytes, name);
         self.bytes.push(b':');
         self.nested(fill);
         self
+    }
+
+    /// The text as far as it is written.
+    pub fn written(&self) -> &[u8] {
+        &self.bytes
     }
 
     /// The finished text.
@@ -130,17 +148,38 @@ impl Json {
 }
 
 /// Appends `value` to `out`. Only a map with keys that are no strings could fail, and no caller has one.
-pub fn write(out: &mut Vec<u8>, value: &(impl Serialize + ?Sized)) {
+pub fn write(out: &mut impl io::Write, value: &(impl Serialize + ?Sized)) {
     let mut serializer = Serializer::with_formatter(out, GoFormatter);
     let written = value.serialize(&mut serializer);
     debug_assert!(written.is_ok(), "every answer is serializable");
+}
+
+/// Appends a string. Most need no escapes, which is quicker to see for all their bytes at once than one by one.
+pub fn write_text(out: &mut Wiped, text: &str) {
+    if has_any(text, |byte| matches!(byte, 0..b' ' | b'"' | b'\\') || may_be_html(byte)) {
+        return write(out, text);
+    }
+    out.reserve(text.len() + 2);
+    out.push(b'"');
+    out.extend_from_slice(text.as_bytes());
+    out.push(b'"');
+}
+
+/// Whether it is, or begins, what Go escapes for the sake of browsers.
+fn may_be_html(byte: u8) -> bool {
+    matches!(byte, b'<' | b'>' | b'&' | 0xe2)
+}
+
+/// Whether some byte of a text is such a one. Looks at all of them, many in one step.
+fn has_any(text: &str, is_such: impl Fn(u8) -> bool) -> bool {
+    text.bytes().fold(0, |seen, byte| seen | u8::from(is_such(byte))) > 0
 }
 
 struct GoFormatter;
 
 impl Formatter for GoFormatter {
     fn write_string_fragment<W: ?Sized + io::Write>(&mut self, writer: &mut W, fragment: &str) -> io::Result<()> {
-        if !fragment.bytes().any(|byte| matches!(byte, b'<' | b'>' | b'&' | 0xe2)) {
+        if !has_any(fragment, may_be_html) {
             return CompactFormatter.write_string_fragment(writer, fragment);
         }
         let mut rest = fragment;
@@ -187,8 +226,19 @@ mod tests {
 
     #[test]
     fn strings_are_escaped_as_go_does() {
-        check(r#"{"s":"\u003ca \u0026 b\u003e \u2028\u2029 é \" \\ \n \u0001"}"#, |o| {
-            o.set("s", "<a & b> \u{2028}\u{2029} é \" \\ \n \u{1}");
+        let hard = "<a & b> \u{2028}\u{2029} é \" \\ \n \u{1}";
+        let written = r#"{"s":"\u003ca \u0026 b\u003e \u2028\u2029 é \" \\ \n \u0001"}"#;
+        check(written, |o| {
+            o.set("s", hard);
         });
+        check(written, |o| {
+            o.set_text("s", hard);
+        });
+        // One letter among others, in whichever way the string is written.
+        for char in (0..=0x7f).chain(0x2020..0x2030).filter_map(char::from_u32) {
+            let text = format!("a{char}b");
+            let (mut one, mut other) = (Object::default(), Object::default());
+            assert_eq!(one.set_text("s", &text).written(), other.set("s", &text).written(), "{char:?}");
+        }
     }
 }

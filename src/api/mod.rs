@@ -17,5 +17,5 @@ pub mod weak;
 
 pub use error::Error;
 pub use grant::{Alias, Grant, TokenKind, TokenParams};
-pub use reply::{Data, Lease, Login, Reply, WrapInfo};
+pub use reply::{Data, Lease, Lines, Login, Reply, WrapInfo};
 pub use request::{Basic, Op, Params, Request, RequestId, Token};

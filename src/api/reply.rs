@@ -1,6 +1,7 @@
 //! What a handler answers: data, warnings, a login; never a status line or a header.
 
 use std::collections::{BTreeMap, BTreeSet};
+use std::task::{Context, Poll};
 use std::time::Duration;
 
 use serde::Serialize;
@@ -43,6 +44,16 @@ pub enum Data {
         media_type: &'static str,
         text: String,
     },
+    /// As `Text`, told while it comes.
+    Stream {
+        media_type: &'static str,
+        lines: Box<dyn Lines>,
+    },
+}
+
+/// A text that comes line by line, until there is no more of it or nobody wants it.
+pub trait Lines: Send + Sync {
+    fn poll_next(&mut self, context: &mut Context<'_>) -> Poll<Option<Vec<u8>>>;
 }
 
 /// The lease of an answer. A handler leaves the name empty: the core makes the lease, and names it.

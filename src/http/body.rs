@@ -169,10 +169,12 @@ impl Share<'_> {
             return Ok(());
         }
         let more = bytes - self.bytes;
-        self.bytes = bytes;
-        if self.budget.used.fetch_add(more, Ordering::Relaxed) + more > self.budget.max {
+        let grown = |used: usize| used.checked_add(more).filter(|used| *used <= self.budget.max);
+        // Who is refused takes nothing, or others would be refused for it.
+        if self.budget.used.fetch_update(Ordering::Relaxed, Ordering::Relaxed, grown).is_err() {
             return Err(Error::Unavailable("too many large requests at one time; try again".into()));
         }
+        self.bytes = bytes;
         Ok(())
     }
 }
@@ -290,9 +292,11 @@ mod tests {
     async fn all_bodies_share_one_budget() {
         let (limits, budget) = (limits(), Budget::new(limits().bodies_bytes_max));
         let full = || Inbound::new(announced(&[&[b'x'; 90_000]]), &HeaderMap::new(), &limits);
+        let half = Inbound::new(announced(&[&[b'x'; 50_000]]), &HeaderMap::new(), &limits);
         let (mut first, mut second) = (budget.share(), budget.share());
         assert!(full().collect(&mut first).await.is_ok());
         assert!(matches!(full().collect(&mut second).await, Err(Error::Unavailable(_))));
+        assert!({ half }.collect(&mut budget.share()).await.is_ok(), "who was refused has nothing");
         drop((first, second));
         assert!(full().collect(&mut budget.share()).await.is_ok());
         let small = Inbound::new(announced(&[&[b'x'; UNCOUNTED_BYTES_MAX]]), &HeaderMap::new(), &limits);

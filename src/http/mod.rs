@@ -11,6 +11,7 @@ use std::time::Duration;
 use hyper::body::Incoming;
 use hyper::http::request::Parts;
 use hyper::{Method, Response};
+use tokio::runtime::Handle;
 use tokio::sync::Semaphore;
 use tokio::time::timeout;
 
@@ -79,6 +80,8 @@ pub struct Wire {
 struct Common {
     bodies: Budget,
     slow: Semaphore,
+    /// Has the threads that may block.
+    runtime: Handle,
 }
 
 /// Who is at the other end of a connection.
@@ -89,9 +92,11 @@ pub struct Client {
 }
 
 impl Wire {
+    /// Whatever takes long will run on threads of the runtime that calls this.
     pub fn new(core: Arc<Core>, limits: Limits) -> Self {
         let (bodies, slow) = (Budget::new(limits.bodies_bytes_max), Semaphore::new(limits.slow_requests_max));
-        Self { core, limits, manners: Manners::default(), common: Arc::new(Common { bodies, slow }) }
+        let common = Arc::new(Common { bodies, slow, runtime: Handle::current() });
+        Self { core, limits, manners: Manners::default(), common }
     }
 
     /// The same core by another listener: what all requests together may cost stays one and the same.
@@ -179,6 +184,11 @@ impl Wire {
         }
         let began = Stopwatch::start();
         let mut answer = self.run(request).await;
+        if let Some(entry) = answer.entry.take()
+            && let Err(unwritten) = entry.await
+        {
+            answer.outcome = Err(unwritten);
+        }
         if let Some(durable) = answer.durable.take() {
             let waits = Stopwatch::start();
             durable.await;
@@ -208,7 +218,7 @@ impl Wire {
             return error;
         }
         let core = Arc::clone(&self.core);
-        let note = tokio::task::spawn_blocking(move || match core.note_exceeded(&request, &error) {
+        let note = self.common.runtime.spawn_blocking(move || match core.note_exceeded(&request, &error) {
             Ok(()) => error,
             Err(unwritten) => unwritten,
         });
@@ -224,7 +234,7 @@ impl Wire {
             return failed(Error::Unavailable("too many requests at one time; try again".into()));
         };
         let core = Arc::clone(&self.core);
-        let work = tokio::task::spawn_blocking(move || core.handle(&request, Thread::Worker));
+        let work = self.common.runtime.spawn_blocking(move || core.handle(&request, Thread::Worker));
         let answer = match self.limits.request_time_max {
             None => work.await.map_err(Error::internal),
             Some(max) => match timeout(max, work).await {
@@ -244,7 +254,7 @@ fn refuse_exceeded(count: Option<Count>, path: &str) -> Result<(), Error> {
 }
 
 fn failed(error: Error) -> Answer {
-    Answer { outcome: Err(error), manner: Manner::default(), durable: None }
+    Answer { outcome: Err(error), manner: Manner::default(), entry: None, durable: None }
 }
 
 /// A version 4 UUID (RFC 9562).
@@ -254,5 +264,5 @@ fn new_id() -> RequestId {
     RequestId(uuid::Builder::from_random_bytes(bytes).into_uuid())
 }
 
-/// Work on longer bodies is not quick, whatever its row says: milliseconds, in which others would wait.
-const INLINE_BODY_BYTES_MAX: usize = 2 << 20;
+/// Work on longer bodies is not quick, whatever its row says: a millisecond and more, in which others would wait.
+const INLINE_BODY_BYTES_MAX: usize = 256 << 10;

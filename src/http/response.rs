@@ -131,7 +131,8 @@ fn reply_of(mut reply: Reply, manner: Manner, id: RequestId) -> Response<Payload
         return response(status, Payload::default());
     }
     let payload = match (manner.shape, reply.data) {
-        (_, Data::Text { media_type, text }) => return text_of(status, media_type, text),
+        (_, Data::Text { media_type, text }) => return text_of(status, media_type, Payload::plain(text)),
+        (_, Data::Stream { media_type, lines }) => return text_of(status, media_type, Payload::stream(lines)),
         (_, Data::Whole(Json(text))) => Payload::whole(text),
         (Shape::Bare, data) => Payload::whole(data_text(data)),
         (Shape::Enveloped | Shape::Echoed, data) => envelope(Reply { data, ..reply }, manner, id),
@@ -143,8 +144,8 @@ fn reply_of(mut reply: Reply, manner: Manner, id: RequestId) -> Response<Payload
     response
 }
 
-fn text_of(status: StatusCode, media_type: &'static str, text: String) -> Response<Payload> {
-    let mut response = response(status, Payload::plain(text));
+fn text_of(status: StatusCode, media_type: &'static str, text: Payload) -> Response<Payload> {
+    let mut response = response(status, text);
     response.headers_mut().insert(CONTENT_TYPE, HeaderValue::from_static(media_type));
     response
 }
@@ -198,7 +199,7 @@ fn envelope(reply: Reply, manner: Manner, RequestId(id): RequestId) -> Payload {
 fn data_text(data: Data) -> Wiped {
     match data {
         Data::Json(Json(text)) | Data::Whole(Json(text)) => text,
-        Data::Null | Data::Nothing | Data::Text { .. } => Wiped::joined([NULL].into_iter()),
+        Data::Null | Data::Nothing | Data::Text { .. } | Data::Stream { .. } => Wiped::joined([NULL].into_iter()),
     }
 }
 
@@ -266,8 +267,12 @@ mod tests {
     }
 
     fn replied(reply: Reply, shape: Shape) -> Response<Payload> {
-        let answer =
-            Answer { outcome: Ok(reply), manner: Manner { shape, mount_type: "kv", row: None }, durable: None };
+        let answer = Answer {
+            outcome: Ok(reply),
+            manner: Manner { shape, mount_type: "kv", row: None },
+            entry: None,
+            durable: None,
+        };
         of(answer, RequestId(uuid::Uuid::nil()))
     }
 

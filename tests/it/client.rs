@@ -149,7 +149,8 @@ impl<S: Read + Write> Connection<S> {
         Some(body)
     }
 
-    fn line(&mut self) -> Option<String> {
+    /// The next line, without its end; none at the end of the connection.
+    pub(crate) fn line(&mut self) -> Option<String> {
         let mut line = String::new();
         match self.0.read_line(&mut line) {
             Ok(0) => None,

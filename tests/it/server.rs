@@ -13,9 +13,10 @@ use tokio::sync::oneshot;
 
 use coffer::barrier::Sealed;
 use coffer::clock::Clock;
+use coffer::config::listener::Proxy;
 use coffer::core::seal::UnsealKey;
 use coffer::core::{Core, Settings};
-use coffer::server::{Limits, serve};
+use coffer::server::{Limits, Listening, serve_all};
 use coffer::storage::{Memory, Store};
 
 use crate::client::{Answer, Connection, Request, request};
@@ -58,6 +59,13 @@ impl TestServer {
         server
     }
 
+    /// As `with_limits`, behind a proxy that tells who its clients are.
+    pub(crate) fn behind_proxy(limits: Limits) -> Self {
+        let server = Self::listening(Arc::new(Memory::new()), Settings::default(), limits, Some(Proxy::Always));
+        server.core.initialise(&UnsealKey::generate()).unwrap();
+        server
+    }
+
     /// As its store makes it: sealed, or not initialised.
     pub(crate) fn over(store: Arc<dyn Store>, limits: Limits) -> Self {
         Self::with_settings(store, Settings::default(), limits)
@@ -65,6 +73,10 @@ impl TestServer {
 
     /// As `over`, with what an operator has set.
     pub(crate) fn with_settings(store: Arc<dyn Store>, settings: Settings, limits: Limits) -> Self {
+        Self::listening(store, settings, limits, None)
+    }
+
+    fn listening(store: Arc<dyn Store>, settings: Settings, limits: Limits, proxy: Option<Proxy>) -> Self {
         let clock = Clock::manual(START.parse().unwrap());
         let core = Core::new(Sealed::new(store.clone()), settings, clock.clone());
         let listener = TcpListener::bind("127.0.0.1:0").unwrap();
@@ -72,7 +84,7 @@ impl TestServer {
         let (end, ended) = oneshot::channel();
         let thread = thread::spawn({
             let core = core.clone();
-            move || run(listener, core, limits, ended)
+            move || run(listener, core, &limits, proxy, ended)
         });
         let connection = Mutex::default();
         Self { core, store, clock, address, connection, end: Some(end), thread: Some(thread) }
@@ -163,7 +175,7 @@ impl Drop for TestServer {
     }
 }
 
-fn run(listener: TcpListener, core: Arc<Core>, limits: Limits, ended: oneshot::Receiver<()>) {
+fn run(listener: TcpListener, core: Arc<Core>, limits: &Limits, proxy: Option<Proxy>, ended: oneshot::Receiver<()>) {
     let runtime = Builder::new_current_thread().enable_all().build().unwrap();
     runtime.block_on(async {
         listener.set_nonblocking(true).unwrap();
@@ -171,7 +183,8 @@ fn run(listener: TcpListener, core: Arc<Core>, limits: Limits, ended: oneshot::R
         let ended = async {
             let _ = ended.await;
         };
-        serve(listener, core, limits, ended).await;
+        let listening = Listening { proxy, ..Listening::plain(listener, limits.clone()) };
+        serve_all(vec![listening], core, limits, ended).await.unwrap();
     });
 }
 

@@ -8,7 +8,7 @@ use crate::crypto::hex;
 use crate::crypto::random::Random;
 use crate::entropy::Entropy;
 
-/// HMAC-SHA-256[salt](token): how the store knows a token. Stored in hexadecimal.
+/// `HMAC-SHA-256[salt](token)`: how the store knows a token. Stored in hexadecimal.
 #[derive(Clone, Copy, PartialEq, Eq, Hash, Serialize, Deserialize)]
 #[serde(into = "String", try_from = "String")]
 pub struct Id(pub(super) [u8; 32]);

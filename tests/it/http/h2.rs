@@ -12,16 +12,22 @@ struct Frame {
     payload: Vec<u8>,
 }
 
-const DATA: u8 = 0;
-const HEADERS: u8 = 1;
-const SETTINGS: u8 = 4;
+pub(crate) const PREFACE: &[u8] = b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n";
+pub(crate) const DATA: u8 = 0;
+pub(crate) const HEADERS: u8 = 1;
+pub(crate) const SETTINGS: u8 = 4;
 const GOAWAY: u8 = 7;
 const END_STREAM: u8 = 1;
-const END_HEADERS: u8 = 4;
+pub(crate) const END_HEADERS: u8 = 4;
 
 fn write(connection: &mut Connection, kind: u8, flags: u8, stream: u32, payload: &[u8]) {
+    connection.write(&frame(kind, flags, stream, payload));
+}
+
+/// A frame as it is sent.
+pub(crate) fn frame(kind: u8, flags: u8, stream: u32, payload: &[u8]) -> Vec<u8> {
     let length = u32::try_from(payload.len()).unwrap().to_be_bytes();
-    connection.write(&[&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat());
+    [&length[1..], &[kind, flags], &stream.to_be_bytes(), payload].concat()
 }
 
 fn read(connection: &mut Connection) -> Frame {
@@ -34,7 +40,7 @@ fn read(connection: &mut Connection) -> Frame {
 
 fn greet(server: &TestServer) -> Connection {
     let mut connection = server.connect();
-    connection.write(b"PRI * HTTP/2.0\r\n\r\nSM\r\n\r\n");
+    connection.write(PREFACE);
     write(&mut connection, SETTINGS, 0, 0, &[]);
     let settings = read(&mut connection);
     assert_eq!((settings.kind, settings.flags & 1, settings.stream), (SETTINGS, 0, 0));
@@ -43,7 +49,7 @@ fn greet(server: &TestServer) -> Connection {
 }
 
 /// HPACK (RFC 7541) without a table: `:method`, `:scheme` by index, all else literally.
-fn headers(method: u8, path: &str, others: &[(&str, &str)]) -> Vec<u8> {
+pub(crate) fn headers(method: u8, path: &str, others: &[(&str, &str)]) -> Vec<u8> {
     let text = |text: &str| [&[u8::try_from(text.len()).unwrap()], text.as_bytes()].concat();
     let mut block = [&[method, 0x86, 0x04][..], &text(path), &[0x01], &text("coffer")].concat();
     for (name, value) in others {
@@ -52,8 +58,8 @@ fn headers(method: u8, path: &str, others: &[(&str, &str)]) -> Vec<u8> {
     block
 }
 
-const GET: u8 = 0x82;
-const POST: u8 = 0x83;
+pub(crate) const GET: u8 = 0x82;
+pub(crate) const POST: u8 = 0x83;
 
 /// The first byte of the answer's headers, and its body.
 fn answer(connection: &mut Connection, stream: u32) -> (u8, Vec<u8>) {

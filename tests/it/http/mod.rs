@@ -2,7 +2,7 @@
 
 mod bodies;
 mod connections;
-mod h2;
+pub(crate) mod h2;
 mod headers;
 mod limits;
 mod methods;
