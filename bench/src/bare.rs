@@ -19,8 +19,8 @@ use hyper_util::rt::TokioIo;
 use serde::Deserialize;
 use tokio::net::TcpListener;
 
-/// Serves `POST /encrypt`, `POST /decrypt` and `GET /secret` until it is killed, on the multi-thread runtime with its default number of
-/// workers, as Coffer does.
+/// Serves `POST /encrypt`, `POST /decrypt` and `GET /secret` until it is killed, on the multi-thread runtime with its default
+/// number of workers.
 #[tokio::main]
 pub(crate) async fn serve(address: SocketAddr) -> Result<()> {
     let listener = TcpListener::bind(address).await?;
