@@ -2,7 +2,8 @@
 //!
 //! Answers are written straight into their final bytes; no value tree is built.
 
-use std::io;
+use std::fmt;
+use std::io::{self, Write as _};
 
 use super::base64;
 use crate::crypto::wiped::Wiped;
@@ -39,6 +40,33 @@ impl Object {
         self
     }
 
+    /// Adds a member that is a string, which needs no escapes.
+    pub fn set_plain(&mut self, name: &'static str, value: impl fmt::Display) -> &mut Self {
+        self.name(name);
+        self.bytes.push(b'"');
+        let written = write!(self.bytes, "{value}");
+        debug_assert!(written.is_ok(), "memory takes what is written to it");
+        self.bytes.push(b'"');
+        self
+    }
+
+    /// Adds a member that is a string as `show` writes it, quotes and all.
+    pub fn set_shown(&mut self, name: &'static str, show: impl FnOnce(&mut Wiped)) -> &mut Self {
+        self.name(name);
+        show(&mut self.bytes);
+        self
+    }
+
+    /// Adds a member whose value is JSON as `show` writes it, unless that says that it cannot.
+    pub fn set_if(&mut self, name: &'static str, show: impl FnOnce(&mut Wiped) -> bool) -> &mut Self {
+        let before = self.bytes.len();
+        self.name(name);
+        if !show(&mut self.bytes) {
+            self.bytes.truncate(before);
+        }
+        self
+    }
+
     /// Adds a member whose value is JSON text already.
     pub fn set_json(&mut self, name: &'static str, json: &[u8]) -> &mut Self {
         self.name(name);
@@ -46,9 +74,12 @@ impl Object {
         self
     }
 
-    /// Adds members that stand in another object, as they stand there with the comma before the first.
+    /// Adds members that stand in another object, as they stand there.
     pub fn set_members(&mut self, members: &[u8]) -> &mut Self {
-        self.bytes.extend_from_slice(members);
+        if !members.is_empty() {
+            self.separate();
+            self.bytes.extend_from_slice(members);
+        }
         self
     }
 
@@ -144,6 +175,11 @@ impl Json {
         let mut bytes = Wiped::with_capacity(256);
         write(&mut bytes, value);
         Self(bytes)
+    }
+
+    /// What stands in an object.
+    pub fn members(&self) -> &[u8] {
+        self.0.split_first().and_then(|(_, rest)| rest.split_last()).map_or(&[], |(_, members)| members)
     }
 }
 

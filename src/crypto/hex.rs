@@ -4,9 +4,18 @@ use zeroize::Zeroizing;
 
 /// Two digits a byte.
 pub fn encode(bytes: &[u8]) -> String {
-    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
-    let digits = bytes.iter().flat_map(|byte| [byte >> 4, byte & 0xf]).map(digit).collect();
+    let mut digits = vec![0; 2 * bytes.len()];
+    encode_slice(bytes, &mut digits);
     String::from_utf8(digits).unwrap_or_default()
+}
+
+/// Two digits a byte, into `out`, which is as long as that.
+pub fn encode_slice(bytes: &[u8], out: &mut [u8]) {
+    let digit = |value: u8| if value < 10 { b'0' + value } else { b'a' - 10 + value };
+    debug_assert_eq!(out.len(), 2 * bytes.len(), "room for all digits");
+    for (byte, [high, low]) in bytes.iter().zip(out.as_chunks_mut().0) {
+        (*high, *low) = (digit(byte >> 4), digit(byte & 0xf));
+    }
 }
 
 /// The bytes of a text of digits, in either case; `None` if it is something else.

@@ -1,12 +1,10 @@
 //! A buffer for texts that may hold secrets, on their way from and to a socket. Does not know what they say.
 
 use std::io::{self, Write};
-use std::mem;
+use std::mem::{self, MaybeUninit};
 use std::ops::{Deref, DerefMut};
 
-use zeroize::Zeroizing;
-
-use super::secret::wipe;
+use zeroize::{Zeroizing, optimization_barrier};
 
 /// Bytes that are wiped when they are dropped. They cannot be got at as a `Vec`, which leaves behind what it moves as it
 /// grows.
@@ -38,11 +36,13 @@ impl Wiped {
         self.0.extend_from_slice(piece);
     }
 
+    #[inline]
     pub fn extend_from_slice(&mut self, piece: &[u8]) {
         self.reserve(piece.len());
         self.0.extend_from_slice(piece);
     }
 
+    #[inline]
     pub fn push(&mut self, byte: u8) {
         self.reserve(1);
         self.0.push(byte);
@@ -56,10 +56,16 @@ impl Wiped {
         &mut self.0[end..]
     }
 
+    /// Takes back what was appended since there were `bytes`.
+    pub fn truncate(&mut self, bytes: usize) {
+        self.0.truncate(bytes);
+    }
+
     pub fn capacity(&self) -> usize {
         self.0.capacity()
     }
 
+    #[inline]
     pub fn reserve(&mut self, more: usize) {
         let needed = self.0.len() + more;
         if needed > self.0.capacity() {
@@ -121,8 +127,10 @@ impl AsRef<[u8]> for Wiped {
 impl Drop for Wiped {
     fn drop(&mut self) {
         // What lies behind the end may be a longer text of before.
-        self.0.resize(self.0.capacity(), 0);
-        wipe(&mut self.0);
+        self.0.clear();
+        let place = self.0.spare_capacity_mut();
+        place.fill(MaybeUninit::new(0));
+        optimization_barrier(place);
     }
 }
 

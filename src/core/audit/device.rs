@@ -10,6 +10,7 @@ use serde::{Deserialize, Serialize};
 use super::chain::Chain;
 use super::mask::Mask;
 use super::output::{Log, MODE_DEFAULT, Output, Socket, SocketKind};
+use super::senders::Senders;
 use super::writer::Writer;
 use crate::api::fields::Ttl;
 use crate::api::json::Json;
@@ -149,6 +150,7 @@ impl DeviceEntry {
 pub(super) struct Device {
     pub(super) entry: DeviceEntry,
     pub(super) mask: Mask,
+    pub(super) senders: Senders,
     prefix: String,
     pub(super) writer: Arc<Writer>,
 }
@@ -157,20 +159,26 @@ impl Device {
     /// A device that works, or says why it cannot.
     pub(super) fn open(entry: DeviceEntry) -> Result<Self, Error> {
         let mut output = entry.output()?;
+        // Whatever else is wrong is told first.
         let (mask, prefix, chain) = (entry.mask()?, entry.prefix()?, entry.chain()?);
         if let Err(error) = output.probe() {
             let to = entry.file().or_else(|| entry.option("address")).unwrap_or("stdout");
             return Err(Error::invalid(format!("sanity check failed; unable to open {to:?} for writing: {error}")));
         }
-        Ok(Self { writer: Arc::new(Writer::new(entry.path.clone(), output, chain)), entry, mask, prefix })
+        Ok(Self::of(entry, output, mask, prefix, chain))
     }
 
     /// A device as it was enabled once, whether it works or not.
     pub(super) fn reopen(entry: DeviceEntry) -> Result<Self, Error> {
         let (output, mask, prefix, chain) = (entry.output()?, entry.mask()?, entry.prefix()?, entry.chain()?);
-        let device = Self { writer: Arc::new(Writer::new(entry.path.clone(), output, chain)), entry, mask, prefix };
+        let device = Self::of(entry, output, mask, prefix, chain);
         device.writer.check();
         Ok(device)
+    }
+
+    fn of(entry: DeviceEntry, output: Output, mask: Mask, prefix: String, chain: Option<Chain>) -> Self {
+        let writer = Arc::new(Writer::new(entry.path.clone(), output, chain));
+        Self { entry, mask, senders: Senders::default(), prefix, writer }
     }
 
     /// An entry as the line that this device writes.

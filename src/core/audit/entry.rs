@@ -1,13 +1,13 @@
 //! Vault's entries of a request and of its answer, as one device shows them. Knows nothing of where they are written.
 
-use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
 
 use super::headers::Headers;
 use super::mask::Mask;
-use crate::access::{Caller, tokens::TokenRecord};
+use super::senders::Sender;
+use crate::access::Caller;
 use crate::api::json::{Json, Object};
 use crate::api::route::Row;
 use crate::api::{Data, Error, Login, Op, Params, Reply, Request, RequestId, WrapInfo};
@@ -51,17 +51,19 @@ pub(super) struct Opening {
     entry: Json,
     /// The members that both entries have.
     shared: Range<usize>,
+    /// Those of them that tell of the mount.
+    mount: Range<usize>,
 }
 
 impl Opening {
-    pub(super) fn of(event: &Event<'_>, mask: &Mask, headers: &Headers) -> Self {
+    pub(super) fn of(event: &Event<'_>, mask: &Mask, sender: &Sender, headers: &Headers) -> Self {
         let mut entry = begin(ENTRY_BYTES, event.now, "request");
-        let shown = Shown::of(event, mask);
-        let start = entry.written().len();
-        entry.set_object("auth", |auth| describe_caller(auth, event, &shown));
-        entry.set_object("request", |request| describe_request(request, event, mask, headers, &shown));
+        let start = entry.written().len() + COMMA;
+        entry.set_json("auth", &sender.auth.0);
+        let mut mount = 0..0;
+        entry.set_object("request", |request| mount = describe_request(request, event, mask, sender, headers));
         let shared = start..entry.written().len();
-        Self { entry: end(entry, event.refusal.as_deref()), shared }
+        Self { entry: end(entry, event.refusal.as_deref()), shared, mount }
     }
 
     pub(super) fn entry(&self) -> &Json {
@@ -78,11 +80,10 @@ impl Opening {
     ) -> Json {
         let Json(opening) = &self.entry;
         let mut entry = begin(opening.len() + ENTRY_BYTES, now, "response");
-        entry.set_members(opening.get(self.shared.clone()).unwrap_or_default());
+        let members = |range: &Range<usize>| opening.get(range.clone()).unwrap_or_default();
+        entry.set_members(members(&self.shared));
         entry.set_object("response", |response| {
-            if let Some(mount) = &event.mount {
-                describe_mount(response, mount);
-            }
+            response.set_members(members(&self.mount));
             if let Ok(reply) = outcome {
                 describe_reply(response, event, mask, reply);
             }
@@ -93,7 +94,7 @@ impl Opening {
 
 fn begin(bytes: usize, time: Timestamp, kind: &'static str) -> Object {
     let mut entry = Object::with_capacity(bytes);
-    entry.set("time", time).set_text("type", kind);
+    entry.set_plain("time", time).set_text("type", kind);
     entry
 }
 
@@ -120,72 +121,32 @@ impl Short {
     pub(super) fn entry(self, now: Timestamp) -> Json {
         let mut entry = begin(ENTRY_BYTES, now, "response");
         entry.set_object("request", |request| {
-            request.set("id", self.id.0).set("operation", self.operation);
+            request.set_plain("id", self.id.0).set("operation", self.operation);
         });
         entry.set("omitted", "there was no room for more").set("failed", self.failed);
         entry.finish()
     }
 }
 
-/// What stands in both parts, hidden once.
-struct Shown<'a> {
-    token: Option<Cow<'a, str>>,
-    accessor: Option<Cow<'a, str>>,
-}
-
-impl<'a> Shown<'a> {
-    fn of(event: &'a Event<'_>, mask: &Mask) -> Self {
-        let token = event.request.token.as_ref().map(|token| mask.show(token.expose()));
-        let accessor = event.caller.as_ref().map(|caller| mask.show_accessor(&caller.record.accessor));
-        Self { token, accessor }
-    }
-}
-
-/// Who sent the request, and whether he may do this.
-fn describe_caller(auth: &mut Object, event: &Event<'_>, shown: &Shown<'_>) {
-    if let Some(token) = &shown.token {
-        auth.set_text("client_token", token);
-    }
-    auth.set_object("policy_results", |results| {
-        results.set("allowed", event.refusal.is_none());
-    });
-    let Some(caller) = &event.caller else { return };
-    let record: &TokenRecord = &caller.record;
-    auth.set_text("accessor", shown.accessor.as_deref().unwrap_or_default());
-    auth.set_text("display_name", &record.display_name);
-    auth.set("policies", caller.policies()).set("token_policies", &record.policies);
-    set_unless_empty(auth, "identity_policies", caller.identity_policies());
-    if !record.entity_id.is_empty() {
-        auth.set("entity_id", &record.entity_id);
-    }
-    if record.metadata.is_some() {
-        auth.set("metadata", &record.metadata);
-    }
-    if record.num_uses > 0 {
-        auth.set("remaining_uses", record.uses_left());
-    }
-    auth.set("token_issue_time", Timestamp::from_nanosecond(record.created_ns.into()).unwrap_or_default());
-    auth.set("token_ttl", record.ttl_s).set_text("token_type", token_type(record.batch));
-}
-
-fn describe_request(object: &mut Object, event: &Event<'_>, mask: &Mask, headers: &Headers, shown: &Shown<'_>) {
-    let Event { request, row, mount, caller, .. } = event;
-    object.set("id", request.id.0).set_text("operation", event.operation()).set_text("path", &request.path);
-    object.set("remote_address", request.remote).set_object("namespace", |namespace| {
+/// Returns where it tells of the mount.
+fn describe_request(
+    object: &mut Object,
+    event: &Event<'_>,
+    mask: &Mask,
+    sender: &Sender,
+    headers: &Headers,
+) -> Range<usize> {
+    let Event { request, row, mount, .. } = event;
+    object.set_plain("id", request.id.0).set_text("operation", event.operation()).set_text("path", &request.path);
+    object.set_plain("remote_address", request.remote).set_object("namespace", |namespace| {
         namespace.set_text("id", "root");
     });
-    if let Some(token) = &shown.token {
-        object.set_text("client_token", token);
-    }
-    if let Some(caller) = caller {
-        object.set_text("client_token_accessor", shown.accessor.as_deref().unwrap_or_default());
-        if !caller.record.entity_id.is_empty() {
-            object.set("client_id", &caller.record.entity_id);
-        }
-    }
-    if let Some(mount) = mount {
+    object.set_members(sender.token.members());
+    let mount_members = mount.as_ref().map_or(0..0, |mount| {
+        let start = object.written().len() + COMMA;
         describe_mount(object, mount);
-    }
+        start..object.written().len()
+    });
     if let Some(ttl) = request.wrap_ttl {
         object.set("wrap_ttl", ttl.as_secs());
     }
@@ -193,9 +154,8 @@ fn describe_request(object: &mut Object, event: &Event<'_>, mask: &Mask, headers
         object.set_object("headers", |object| describe_headers(object, request, mask, headers));
     }
     let clear = mount.as_ref().map_or(&[][..], |mount| &mount.entry.tune.audit_non_hmac_request_keys);
-    if let Some(Json(data)) = request_data(&request.params, row.is_some_and(|row| row.takes_octets), mask, clear) {
-        object.set_json("data", &data);
-    }
+    describe_data(object, &request.params, row.is_some_and(|row| row.takes_octets), mask, clear);
+    mount_members
 }
 
 fn describe_headers(object: &mut Object, request: &Request, mask: &Mask, headers: &Headers) {
@@ -207,22 +167,18 @@ fn describe_headers(object: &mut Object, request: &Request, mask: &Mask, headers
 }
 
 /// The parameters beside the path. Bytes are not shown in any way: nobody can say that they are no key.
-fn request_data(params: &Params, takes_octets: bool, mask: &Mask, clear: &[String]) -> Option<Json> {
+fn describe_data(object: &mut Object, params: &Params, takes_octets: bool, mask: &Mask, clear: &[String]) {
     match params {
-        Params::None => None,
-        Params::Octets(bytes, query) if takes_octets => {
-            let mut data = Object::default();
+        Params::None => object,
+        Params::Octets(bytes, query) if takes_octets => object.set_object("data", |data| {
             data.set("octets", bytes.len());
-            describe_pairs(&mut data, query, mask, clear);
-            Some(data.finish())
+            describe_pairs(data, query, mask, clear);
+        }),
+        Params::Json(text) | Params::Octets(text, _) => {
+            object.set_if("data", |to| mask.write_json(to, text, clear, false))
         }
-        Params::Json(text) | Params::Octets(text, _) => mask.json(text, clear, false),
-        Params::Pairs(pairs) => {
-            let mut data = Object::default();
-            describe_pairs(&mut data, pairs, mask, clear);
-            Some(data.finish())
-        }
-    }
+        Params::Pairs(pairs) => object.set_object("data", |data| describe_pairs(data, pairs, mask, clear)),
+    };
 }
 
 fn describe_pairs(data: &mut Object, pairs: &[(String, String)], mask: &Mask, clear: &[String]) {
@@ -247,12 +203,8 @@ fn describe_mount(object: &mut Object, mount: &Mount) {
 
 fn describe_reply(response: &mut Object, event: &Event<'_>, mask: &Mask, reply: &Reply) {
     let clear = event.mount.as_ref().map_or(&[][..], |mount| &mount.entry.tune.audit_non_hmac_response_keys);
-    let data = match &reply.data {
-        Data::Nothing | Data::Null | Data::Text { .. } | Data::Stream { .. } => None,
-        Data::Json(Json(text)) | Data::Whole(Json(text)) => mask.json(text, clear, event.request.op.is_of_folders()),
-    };
-    if let Some(Json(data)) = data {
-        response.set_json("data", &data);
+    if let Data::Json(Json(text)) | Data::Whole(Json(text)) = &reply.data {
+        response.set_if("data", |to| mask.write_json(to, text, clear, event.request.op.is_of_folders()));
     }
     if let Some(login) = &reply.login {
         response.set_object("auth", |auth| describe_login(auth, mask, login));
@@ -269,8 +221,8 @@ fn describe_reply(response: &mut Object, event: &Event<'_>, mask: &Mask, reply: 
 }
 
 fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
-    auth.set_text("accessor", &mask.show_accessor(&login.accessor));
-    auth.set_text("client_token", &mask.show(login.token.expose()));
+    auth.set_shown("accessor", |to| mask.write_accessor(to, &login.accessor));
+    auth.set_shown("client_token", |to| mask.write(to, login.token.expose()));
     auth.set("policies", [&login.policies[..], &login.identity_policies].concat());
     auth.set("token_policies", &login.policies);
     set_unless_empty(auth, "identity_policies", &login.identity_policies);
@@ -285,23 +237,25 @@ fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
 }
 
 fn describe_wrapping(object: &mut Object, mask: &Mask, info: &WrapInfo) {
-    object.set("accessor", mask.show_accessor(&info.accessor)).set("creation_path", &info.creation_path);
-    object.set("creation_time", &info.creation_time).set("token", mask.show(info.token.expose()));
-    object.set("ttl", info.ttl.as_secs());
+    object.set_shown("accessor", |to| mask.write_accessor(to, &info.accessor));
+    object.set("creation_path", &info.creation_path).set("creation_time", &info.creation_time);
+    object.set_shown("token", |to| mask.write(to, info.token.expose())).set("ttl", info.ttl.as_secs());
     if let Some(accessor) = &info.wrapped_accessor {
-        object.set("wrapped_accessor", mask.show_accessor(accessor));
+        object.set_shown("wrapped_accessor", |to| mask.write_accessor(to, accessor));
     }
 }
 
-fn set_unless_empty(object: &mut Object, name: &'static str, list: &[String]) {
+pub(super) fn set_unless_empty(object: &mut Object, name: &'static str, list: &[String]) {
     if !list.is_empty() {
         object.set(name, list);
     }
 }
 
-fn token_type(batch: bool) -> &'static str {
+pub(super) fn token_type(batch: bool) -> &'static str {
     if batch { "batch" } else { "service" }
 }
 
+/// What stands between two members.
+const COMMA: usize = 1;
 /// About as many bytes as an entry has.
 const ENTRY_BYTES: usize = 2048;

@@ -5,10 +5,11 @@ use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::fmt;
 
+use serde::Deserialize;
 use serde::de::{DeserializeSeed, Deserializer, IgnoredAny, MapAccess, SeqAccess, Visitor};
 use serde_json::value::RawValue;
 
-use crate::api::json::{self, Json};
+use crate::api::json;
 use crate::crypto::hex;
 use crate::crypto::mac::HmacSha256;
 use crate::crypto::wiped::Wiped;
@@ -28,7 +29,7 @@ pub(super) struct Mask {
 impl Mask {
     /// `hmac-sha256:` and the HMAC of a value.
     pub(super) fn hash(&self, value: &str) -> String {
-        ["hmac-sha256:", &hex::encode(&self.salt.compute(value.as_bytes()))].concat()
+        [HASHED, &hex::encode(&self.salt.compute(value.as_bytes()))].concat()
     }
 
     /// A value as the device shows it. The empty one hides nothing.
@@ -36,20 +37,30 @@ impl Mask {
         if self.raw || value.is_empty() { Cow::Borrowed(value) } else { Cow::Owned(self.hash(value)) }
     }
 
-    /// An accessor as the device shows it.
-    pub(super) fn show_accessor<'v>(&self, accessor: &'v str) -> Cow<'v, str> {
-        if self.accessors { self.show(accessor) } else { Cow::Borrowed(accessor) }
+    /// Writes a value as the device shows it, as a JSON string.
+    pub(super) fn write(&self, to: &mut Wiped, value: &str) {
+        if self.raw || value.is_empty() {
+            return json::write_text(to, value);
+        }
+        to.push(b'"');
+        to.extend_from_slice(HASHED.as_bytes());
+        let mac = self.salt.compute(value.as_bytes());
+        hex::encode_slice(&mac, to.room(2 * mac.len()));
+        to.push(b'"');
     }
 
-    /// A JSON text in one line as the device shows it: each string is hidden, except where the name closest above it is one
-    /// of `clear`; names, numbers and truth values are shown. `None` if the text is not JSON.
-    pub(super) fn json(&self, text: &[u8], clear: &[String], elides: bool) -> Option<Json> {
-        let mut shown = Wiped::with_capacity(2 * text.len() + 64);
+    /// Writes an accessor as the device shows it, as a JSON string.
+    pub(super) fn write_accessor(&self, to: &mut Wiped, accessor: &str) {
+        if self.accessors { self.write(to, accessor) } else { json::write_text(to, accessor) }
+    }
+
+    /// Writes a JSON text in one line as the device shows it: each string is hidden, except where the name closest above it
+    /// is one of `clear`; names, numbers and truth values are shown. Returns whether the text is JSON; if it is not, what was
+    /// written is of no use.
+    pub(super) fn write_json(&self, to: &mut Wiped, text: &[u8], clear: &[String], elides: bool) -> bool {
         let mut parser = serde_json::Deserializer::from_slice(text);
-        let copy = Copy { mask: self, clear, hides: !self.raw, elides: elides && self.elides_lists, to: &mut shown };
-        copy.deserialize(&mut parser).ok()?;
-        parser.end().ok()?;
-        Some(Json(shown))
+        let copy = Copy { mask: self, clear, hides: !self.raw, elides: elides && self.elides_lists, to };
+        copy.deserialize(&mut parser).and_then(|()| parser.end()).is_ok()
     }
 }
 
@@ -111,8 +122,11 @@ impl<'de> Visitor<'de> for Copy<'_> {
     }
 
     fn visit_str<E>(self, value: &str) -> Result<(), E> {
-        let shown = if self.hides { self.mask.show(value) } else { Cow::Borrowed(value) };
-        json::write_text(self.to, &shown);
+        if self.hides {
+            self.mask.write(self.to, value);
+        } else {
+            json::write_text(self.to, value);
+        }
         Ok(())
     }
 
@@ -128,14 +142,14 @@ impl<'de> Visitor<'de> for Copy<'_> {
 
     fn visit_map<A: MapAccess<'de>>(mut self, mut members: A) -> Result<(), A::Error> {
         self.to.push(b'{');
-        while let Some(name) = members.next_key::<String>()? {
+        while let Some(Name(name)) = members.next_key()? {
             json::write_text(self.to, &name);
             self.to.push(b':');
-            if self.elides && ELIDED.contains(&name.as_str()) {
+            if self.elides && ELIDED.contains(&&*name) {
                 let value = members.next_value::<&RawValue>()?;
                 json::write(self.to, &len(value));
             } else {
-                let hides = !self.mask.raw && !self.clear.contains(&name);
+                let hides = !self.mask.raw && !self.clear.iter().any(|clear| clear == &name);
                 members.next_value_seed(self.inner(hides))?;
             }
             self.to.push(b',');
@@ -144,6 +158,10 @@ impl<'de> Visitor<'de> for Copy<'_> {
         Ok(())
     }
 }
+
+/// The name of a member, copied only where it has escapes.
+#[derive(Deserialize)]
+struct Name<'n>(#[serde(borrow)] Cow<'n, str>);
 
 /// Closes a list or an object, after whose last member there is a comma.
 fn end(text: &mut Wiped, bracket: u8) {
@@ -160,6 +178,8 @@ fn len(value: &RawValue) -> usize {
     items().or_else(members).unwrap_or_default()
 }
 
+/// What the HMAC of a value begins with.
+const HASHED: &str = "hmac-sha256:";
 /// What the answer to a list has much of.
 const ELIDED: &[&str] = &["keys", "key_info"];
 
@@ -173,8 +193,10 @@ mod tests {
 
     fn check(raw: bool, elides: bool, text: &str, clear: &[&str], expected: Option<&str>) {
         let clear: Vec<_> = clear.iter().map(|name| (*name).to_owned()).collect();
-        let shown = mask(raw).json(text.as_bytes(), &clear, elides);
-        let shown = shown.map(|Json(text)| String::from_utf8(text.to_vec()).unwrap());
+        let mut shown = Wiped::default();
+        let shown = mask(raw)
+            .write_json(&mut shown, text.as_bytes(), &clear, elides)
+            .then(|| String::from_utf8(shown.to_vec()).unwrap());
         assert_eq!(shown.as_deref(), expected, "{text}");
     }
 

@@ -24,6 +24,7 @@ mod entry;
 mod headers;
 mod mask;
 mod output;
+mod senders;
 pub mod verify;
 mod writer;
 
@@ -41,6 +42,8 @@ pub struct Audit {
     on: AtomicBool,
     /// There is a device that may keep a request waiting.
     blocks: AtomicBool,
+    /// There is a device, and there are headers of which it is told.
+    hears_headers: AtomicBool,
     setting: RwLock<Arc<Setting>>,
     /// Held while the setting changes.
     changing: Mutex<()>,
@@ -99,7 +102,7 @@ impl Audit {
         if !self.is_on() && !row.is_some_and(enables) {
             return Ok(Trail(None));
         }
-        let (event, began) = (event(), Stopwatch::start());
+        let event = event();
         if is_exempt(event.row, event.request.help) {
             return Ok(Trail(None));
         }
@@ -107,10 +110,13 @@ impl Audit {
         if thread == Thread::Socket && event.changes_only_records() {
             let opening = opening.clone();
             horizon.before_commits(move || opening.write().then_some(()).ok_or(barrier::Error::Withheld(UNWRITTEN)));
-        } else if !opening.setting.devices.is_empty() && !opening.write() {
-            // No end of the trail notes it.
-            self.meters.requests.note(Class::Failed, began.elapsed());
-            return Err(Error::internal(UNWRITTEN));
+        } else if !opening.setting.devices.is_empty() {
+            let began = Stopwatch::start();
+            if !opening.write() {
+                // No end of the trail notes it.
+                self.meters.requests.note(Class::Failed, began.elapsed());
+                return Err(Error::internal(UNWRITTEN));
+            }
         }
         Ok(Trail(Some(Begun { audit: self, event, opening, thread })))
     }
@@ -122,7 +128,7 @@ impl Audit {
 
     /// Headers that the devices are told of, with whether their values are hidden; none while there is no device.
     pub(crate) fn wanted_headers(&self) -> Option<Arc<Headers>> {
-        self.on.load(Ordering::Acquire).then(|| self.headers()).filter(|headers| !headers.is_empty())
+        self.hears_headers.load(Ordering::Acquire).then(|| self.headers())
     }
 
     pub(crate) fn headers(&self) -> Arc<Headers> {
@@ -233,6 +239,7 @@ impl Audit {
     fn set(&self, setting: Setting) {
         let on = !setting.devices.is_empty();
         self.blocks.store(setting.devices.iter().any(|device| device.writer.blocks()), Ordering::Release);
+        self.hears_headers.store(on && !setting.headers.is_empty(), Ordering::Release);
         *self.setting.write().unwrap_or_else(PoisonError::into_inner) = Arc::new(setting);
         self.on.store(on, Ordering::Release);
     }
@@ -276,7 +283,10 @@ struct Opening {
 
 impl Opening {
     fn of(event: &Event<'_>, setting: Arc<Setting>, meters: Arc<Meters>) -> Self {
-        let entry = |device: &Arc<Device>| entry::Opening::of(event, &device.mask, &setting.headers);
+        let entry = |device: &Arc<Device>| {
+            let sender = device.senders.of(event, &device.mask);
+            entry::Opening::of(event, &device.mask, &sender, &setting.headers)
+        };
         let entries = setting.devices.iter().map(entry).collect();
         Self { setting, entries, told: Cell::new(false), meters }
     }
@@ -390,8 +400,8 @@ impl Ending {
         let first = self.short.is_none().then_some(&self.meters.requests);
         // Where not even the entry of the request is written, no answer was kept back.
         let last = (first.is_none() || written).then_some(&self.meters.responses);
-        let class = if written { Class::Done } else { Class::Failed };
-        first.into_iter().chain(last).for_each(|meter| meter.note(class, self.began.elapsed()));
+        let (class, took) = (if written { Class::Done } else { Class::Failed }, self.began.elapsed());
+        first.into_iter().chain(last).for_each(|meter| meter.note(class, took));
         written.then_some(()).ok_or_else(|| Error::internal(UNWRITTEN))
     }
 
