@@ -10,9 +10,9 @@ use std::net::{self, IpAddr};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
+use hyper::Request;
 use hyper::body::Incoming;
 use hyper::service::service_fn;
-use hyper::{Request, Response};
 use hyper_util::rt::{TokioExecutor, TokioIo, TokioTimer};
 use hyper_util::server::conn::auto::Builder;
 use hyper_util::server::graceful::{GracefulShutdown, Watcher};
@@ -26,7 +26,7 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::listener::Proxy;
 use crate::core::Core;
-use crate::http::{self, Client, Manners, Payload, Wire};
+use crate::http::{self, Client, Manners, Wire};
 use lanes::Lanes;
 use pulse::{Pulse, Watched};
 pub use socket::Socket;
@@ -147,8 +147,8 @@ impl Reception {
             tokio::select! {
                 _ = ended.changed() => return connections,
                 visitor = self.door.admit(&socket) => {
-                    let attended = attend(Arc::clone(&self.house), visitor, graceful.watcher(), ended.clone());
-                    self.lanes.spawn(&mut connections, attended);
+                    let (house, watcher) = (Arc::clone(&self.house), graceful.watcher());
+                    self.lanes.spawn(&mut connections, |inside| attend(inside, house, visitor, watcher, ended.clone()));
                 }
                 Some(_) = connections.join_next() => {}
             }
@@ -193,7 +193,13 @@ fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
 }
 
 /// Serves one connection to its end.
-async fn attend(house: Arc<House>, visitor: Visitor, watcher: Watcher, mut ended: watch::Receiver<()>) {
+async fn attend(
+    _inside: Arc<()>,
+    house: Arc<House>,
+    visitor: Visitor,
+    watcher: Watcher,
+    mut ended: watch::Receiver<()>,
+) {
     let Visitor { stream, remote, mut place } = visitor;
     match stream {
         Stream::Unix(stream) => match UnixStream::from_std(stream) {
@@ -209,7 +215,7 @@ async fn attend(house: Arc<House>, visitor: Visitor, watcher: Watcher, mut ended
             };
             match entered {
                 Ok(Ok((Entered::Plain(stream), client))) => converse(house, stream, client, watcher).await,
-                Ok(Ok((Entered::Tls(stream), client))) => converse(house, *stream, client, watcher).await,
+                Ok(Ok((Entered::Tls(stream), client))) => converse(house, stream, client, watcher).await,
                 Ok(Err(error)) => tracing::debug!(%remote, %error, "a connection could not be begun"),
                 Err(_) => tracing::debug!(%remote, "a connection was not begun in time"),
             }
@@ -237,7 +243,8 @@ async fn enter(house: &House, stream: net::TcpStream, place: &mut Place) -> io::
     let Some(tls) = &house.tls else {
         return Ok((Entered::Plain(stream), Client { remote, certificates: None }));
     };
-    let stream = tls.accept(stream).await?;
+    // In a place of its own, for a handshake takes more than what comes after it.
+    let stream = Box::pin(tls.accept(stream)).await?;
     let certificates = Some(tls::certificates(&stream));
     Ok((Entered::Tls(Box::new(stream)), Client { remote, certificates }))
 }
@@ -251,9 +258,14 @@ where
     let pulse = Arc::new(Pulse::default());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
     let peer = Arc::new(Peer { house: Arc::clone(&house), client, pulse: Arc::clone(&pulse) });
-    let service = service_fn(move |request| {
+    let service = service_fn(move |request: Request<Incoming>| {
         let peer = Arc::clone(&peer);
-        async move { Ok::<_, Infallible>(peer.respond(request).await) }
+        let (parts, body) = request.into_parts();
+        async move {
+            let busy = peer.pulse.begin(parts.version);
+            let response = peer.house.wire.respond(&parts, body, &peer.client).await;
+            Ok::<_, Infallible>(response.map(|payload| payload.keep(busy)))
+        }
     });
     let connection = watcher.watch(house.protocol.serve_connection(io, service));
     tokio::select! {
@@ -270,13 +282,6 @@ struct Peer {
     house: Arc<House>,
     client: Client,
     pulse: Arc<Pulse>,
-}
-
-impl Peer {
-    async fn respond(&self, request: Request<Incoming>) -> Response<Payload> {
-        let busy = self.pulse.begin(request.version());
-        self.house.wire.respond(request, &self.client).await.map(|payload| payload.keep(busy))
-    }
 }
 
 /// Who may come in.

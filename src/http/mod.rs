@@ -105,13 +105,12 @@ impl Wire {
     }
 
     /// Answers one request, whatever it is.
-    pub async fn respond(&self, request: hyper::Request<Incoming>, client: &Client) -> Response<Payload> {
-        let without_body = request.method() == Method::HEAD;
+    pub async fn respond(&self, parts: &Parts, body: Incoming, client: &Client) -> Response<Payload> {
         let id = new_id();
-        let mut response = match cors::judge(&self.core.cors, request.method(), request.headers()) {
-            Verdict::Run => self.respond_to_any(request, id, client).await,
+        let mut response = match cors::judge(&self.core.cors, &parts.method, &parts.headers) {
+            Verdict::Run => self.respond_to_any(parts, body, id, client).await,
             Verdict::RunFor(origin) => {
-                let mut response = self.respond_to_any(request, id, client).await;
+                let mut response = self.respond_to_any(parts, body, id, client).await;
                 cors::allow(&mut response, origin);
                 response
             }
@@ -119,7 +118,7 @@ impl Wire {
             Verdict::Refused(refusal) => self.refuse(refusal, id),
         };
         self.manners.adorn(&mut response);
-        if without_body { response.map(|_| Payload::default()) } else { response }
+        if parts.method == Method::HEAD { response.map(|_| Payload::default()) } else { response }
     }
 
     fn refuse(&self, refusal: Refusal, id: RequestId) -> Response<Payload> {
@@ -128,14 +127,9 @@ impl Wire {
         response
     }
 
-    async fn respond_to_any(
-        &self,
-        request: hyper::Request<Incoming>,
-        id: RequestId,
-        client: &Client,
-    ) -> Response<Payload> {
+    async fn respond_to_any(&self, parts: &Parts, body: Incoming, id: RequestId, client: &Client) -> Response<Payload> {
         let mut count = None;
-        let mut response = match self.answer(request, id, client, &mut count).await {
+        let mut response = match self.answer(parts, body, id, client, &mut count).await {
             Ok((answer, took)) => {
                 let row = answer.manner.row;
                 let response = response::of(answer, id);
@@ -153,15 +147,15 @@ impl Wire {
     /// The answer of the core, once it may be told, and how long that took from when the request was read.
     async fn answer(
         &self,
-        request: hyper::Request<Incoming>,
+        parts: &Parts,
+        body: Incoming,
         id: RequestId,
         client: &Client,
         count: &mut Option<Count>,
     ) -> Result<(Answer, Duration), Refusal> {
-        let (parts, body) = request.into_parts();
         let remote = self.manners.remote(&parts.headers, client.remote);
         // Before the body is read: who sends too much is not listened to.
-        let head = self.head(&parts, remote, id, count).await;
+        let head = self.head(parts, remote, id, count).await;
         let mut body = Inbound::new(body, &parts.headers, &self.limits);
         let mut share = self.common.bodies.share();
         let text = if head.as_ref().is_ok_and(|(head, _)| head.takes_body()) {
@@ -179,11 +173,14 @@ impl Wire {
         if let Some(by_role) = self.core.count_login(&request) {
             *count = Some(by_role);
             if let Err(error) = refuse_exceeded(*count, &request.path) {
-                return Err(self.note_exceeded(request, error).await.into());
+                return Err(Box::pin(self.note_exceeded(request, error)).await.into());
             }
         }
         let began = Stopwatch::start();
-        let mut answer = self.run(request).await;
+        let mut answer = match self.run_quickly(&request) {
+            Some(answer) => answer,
+            None => Box::pin(self.run_slowly(request)).await,
+        };
         if let Some(entry) = answer.entry.take()
             && let Err(unwritten) = entry.await
         {
@@ -209,7 +206,7 @@ impl Wire {
         *count = self.core.count(head.path(), remote);
         let Err(error) = refuse_exceeded(*count, head.path()) else { return Ok((head, remote)) };
         let request = head.with_body(Wiped::default(), id, remote)?;
-        Err(self.note_exceeded(request, error).await.into())
+        Err(Box::pin(self.note_exceeded(request, error)).await.into())
     }
 
     /// Tells the audit trail of a request that a quota refuses, where that is wanted. Returns what is answered.
@@ -225,11 +222,13 @@ impl Wire {
         note.await.unwrap_or_else(Error::internal)
     }
 
-    async fn run(&self, request: Request) -> Answer {
+    /// `None`: it would take too long here.
+    fn run_quickly(&self, request: &Request) -> Option<Answer> {
         let small = !matches!(&request.params, Params::Json(text) | Params::Octets(text, _) if text.len() > INLINE_BODY_BYTES_MAX);
-        if small && let Some(answer) = self.core.handle(&request, Thread::Socket) {
-            return answer;
-        }
+        small.then(|| self.core.handle(request, Thread::Socket)).flatten()
+    }
+
+    async fn run_slowly(&self, request: Request) -> Answer {
         let Ok(_permit) = self.common.slow.try_acquire() else {
             return failed(Error::Unavailable("too many requests at one time; try again".into()));
         };

@@ -27,15 +27,13 @@ impl Lanes {
         (0..cores).map(|_| Lane::open()).collect::<io::Result<_>>().map(Self)
     }
 
-    /// Spawns a connection on the lane that has the fewest.
-    pub(super) fn spawn(&self, connections: &mut JoinSet<()>, connection: impl Future<Output = ()> + Send + 'static) {
+    /// Spawns a connection on the lane that has the fewest. It holds what it is given to its end.
+    pub(super) fn spawn<C>(&self, connections: &mut JoinSet<()>, connection: impl FnOnce(Arc<()>) -> C)
+    where
+        C: Future<Output = ()> + Send + 'static,
+    {
         let Some(lane) = self.0.iter().min_by_key(|lane| Arc::strong_count(&lane.inside)) else { return };
-        let place = Arc::clone(&lane.inside);
-        let connection = async move {
-            connection.await;
-            drop(place);
-        };
-        connections.spawn_on(connection, &lane.runtime);
+        connections.spawn_on(connection(Arc::clone(&lane.inside)), &lane.runtime);
     }
 }
 
