@@ -79,7 +79,7 @@ impl Opening {
         now: Timestamp,
     ) -> Json {
         let Json(opening) = &self.entry;
-        let mut entry = begin(opening.len() + ENTRY_BYTES, now, "response");
+        let mut entry = begin(opening.len() + RESPONSE_BYTES, now, "response");
         let members = |range: &Range<usize>| opening.get(range.clone()).unwrap_or_default();
         entry.set_members(members(&self.shared));
         entry.set_object("response", |response| {
@@ -119,7 +119,7 @@ impl Short {
     }
 
     pub(super) fn entry(self, now: Timestamp) -> Json {
-        let mut entry = begin(ENTRY_BYTES, now, "response");
+        let mut entry = begin(RESPONSE_BYTES, now, "response");
         entry.set_object("request", |request| {
             request.set_plain("id", self.id.0).set("operation", self.operation);
         });
@@ -257,5 +257,6 @@ pub(super) fn token_type(batch: bool) -> &'static str {
 
 /// What stands between two members.
 const COMMA: usize = 1;
-/// About as many bytes as an entry has.
-const ENTRY_BYTES: usize = 2048;
+/// About as many bytes as the entry of a request has, and those that its answer adds.
+const ENTRY_BYTES: usize = 1280;
+const RESPONSE_BYTES: usize = 512;
