@@ -1,7 +1,7 @@
 //! Nothing that was acknowledged is lost, whatever ends the server: clients write to it, it is killed or its power is cut,
 //! and after the next start they look whether it kept its word.
 //!
-//! `COFFER_CRASH_PROGRAM` names another server than the one of this build, which is then struck more often.
+//! `COFFER_CRASH_PROGRAM` names another server than the one of this build.
 //! `COFFER_CRASH_KILLS` and `COFFER_POWER_CUTS` say how often, `COFFER_CRASH_SEED` repeats what the clients chose and when
 //! the blows fell; where in the server they fell, nothing can repeat.
 
@@ -136,11 +136,11 @@ fn turn() -> MutexGuard<'static, ()> {
 }
 
 fn kills() -> u32 {
-    number("COFFER_CRASH_KILLS").unwrap_or(if named_program().is_some() { 300 } else { 20 })
+    number("COFFER_CRASH_KILLS").unwrap_or(20)
 }
 
 fn cuts() -> u32 {
-    number("COFFER_POWER_CUTS").unwrap_or(if named_program().is_some() { 10 } else { 3 })
+    number("COFFER_POWER_CUTS").unwrap_or(3)
 }
 
 fn number<N: std::str::FromStr>(variable: &str) -> Option<N> {
