@@ -190,6 +190,47 @@ fn what_one_device_shows_the_other_does_not() {
 }
 
 #[test]
+fn each_entry_shows_its_sender_as_he_is() {
+    let (server, folder) = with_device("senders", &json!({}));
+    let other = Folder::new("senders-too");
+    other.enable(&server, "other", &json!({}));
+    let allow = |path: &str| {
+        let policy = format!("path \"{path}\" {{ capabilities = [\"read\"] }}");
+        server.post("sys/policies/acl/reads", &json!({"policy": policy})).expect(204);
+    };
+    allow("kv/*");
+    server.post("auth/userpass/users/u", &json!({"password": "p", "token_policies": "reads"})).expect(204);
+    let login = request("POST", "auth/userpass/login/u").without_token().json(&json!({"password": "p"}));
+    let login = &server.send(&login).expect(200).json()["auth"];
+    let token = login["client_token"].as_str().unwrap();
+    let ask = |method: &str, status: u16| server.send(&request(method, "kv/a").token(token)).expect(status);
+    ask("GET", 404);
+    ask("GET", 404);
+    ask("DELETE", 403);
+    ask("GET", 404);
+    let entity = format!("identity/entity/id/{}", login["entity_id"].as_str().unwrap());
+    server.post(&entity, &json!({"policies": ["more"]})).expect(204);
+    ask("GET", 404);
+    allow("other");
+    ask("GET", 403);
+    for (folder, device) in [(&folder, "trail"), (&other, "other")] {
+        let hash = server.post(&format!("sys/audit-hash/{device}"), &json!({"input": token})).expect(200);
+        let hash = json!(hash.text_of("hash"));
+        let entries = folder.of("kv/a");
+        for pair in entries.chunks(2) {
+            assert_eq!((&pair[0]["auth"], &pair[0]["request"]), (&pair[1]["auth"], &pair[1]["request"]));
+            assert_eq!((&pair[0]["auth"]["client_token"], &pair[0]["request"]["client_token"]), (&hash, &hash));
+            assert_eq!(pair[0]["auth"]["display_name"], "userpass-u");
+        }
+        let senders = || entries.iter().step_by(2).map(|entry| &entry["auth"]);
+        let allowed: Vec<_> = senders().map(|sender| sender["policy_results"]["allowed"].as_bool()).collect();
+        assert_eq!(allowed, [true, true, false, true, true, false].map(Some));
+        let more: Vec<_> = senders().map(|sender| sender["identity_policies"] == json!(["more"])).collect();
+        assert_eq!(more, [false, false, false, false, true, true]);
+    }
+}
+
+#[test]
 fn a_mount_says_which_of_its_values_are_shown() {
     let (server, folder) = with_device("tuned", &json!({}));
     let tune = json!({"audit_non_hmac_request_keys": "shown", "audit_non_hmac_response_keys": ["told"]});
