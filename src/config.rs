@@ -279,7 +279,8 @@ impl Lockout {
 impl Seal {
     fn read(kind: String, mut table: Table<'_>, notes: &mut Notes) -> Result<Self, String> {
         let disabled = table.bool("disabled")?.unwrap_or(false);
-        for name in ["name", "priority"] {
+        let of_kind = if kind == "pkcs11" { PKCS11_IDLE } else { &[] };
+        for name in SEAL_IDLE.iter().chain(of_kind) {
             if let Some(place) = table.take_idle(name) {
                 notes.idle(&place, name);
             }
@@ -344,6 +345,12 @@ impl Notes {
         }
     }
 }
+
+/// Of any seal: there is one.
+const SEAL_IDLE: &[&str] = &["name", "priority"];
+/// Ways of others around what modules lack: mechanisms that take a second key, records that name no key, several sessions.
+const PKCS11_IDLE: &[&str] =
+    &["default_key_label", "hmac_key_label", "default_hmac_key_label", "hmac_key_id", "hmac_mechanism", "max_parallel"];
 
 /// As JSON has it.
 fn as_json<'i>(items: impl IntoIterator<Item = &'i Item>) -> serde_json::Value {

@@ -51,6 +51,12 @@ const CHECKS: &[Check] = &[
         good: ("src/main.rs", "use coffer::storage::sled::Sled;"),
     },
     Check {
+        law: "law 1", over: "src/", find: |source| mentions(source, &["core"], &["cryptoki"]),
+        advice: "only the seal of core/ calls libraries of hardware modules, on their own threads",
+        bad: ("src/sys/seal.rs", "use cryptoki::context::Pkcs11;"),
+        good: ("src/core/seal/pkcs11.rs", "use cryptoki::context::Pkcs11;"),
+    },
+    Check {
         law: "law 1", over: "src/", find: |source| mentions(source, &["storage", "barrier", "server", "main", "cli"], &["Store"]),
         advice: "only barrier/ calls the store; take a View, which encrypts",
         bad: ("src/secrets/kv.rs", "fn read(store: &dyn Store) {"),

@@ -128,7 +128,16 @@ fn one_line(error: &clap::Error) -> String {
 }
 
 /// A variable under Coffer's own name, or under the one that Vault's users have set.
-#[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
 fn variable(name: &str) -> Option<String> {
-    ["COFFER_", "VAULT_"].iter().find_map(|prefix| std::env::var(format!("{prefix}{name}")).ok())
+    variable_under(&["COFFER_", "VAULT_"], name)
+}
+
+/// As `variable`, or under the name that OpenBao's users have set.
+fn variable_of_seal(name: &str) -> Option<String> {
+    variable_under(&["COFFER_", "VAULT_", "BAO_"], name)
+}
+
+#[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
+fn variable_under(prefixes: &[&str], name: &str) -> Option<String> {
+    prefixes.iter().find_map(|prefix| std::env::var(format!("{prefix}{name}")).ok())
 }

@@ -3,7 +3,7 @@
 use std::collections::BTreeMap;
 
 use crate::api::weak;
-use crate::cli::variable;
+use crate::cli::{variable, variable_of_seal};
 use crate::config::{Config, Listener, Seal, Storage};
 use crate::core::Settings;
 use crate::core::mounts::UserLockout;
@@ -52,20 +52,25 @@ pub(super) fn seals(config: &Config) -> Result<Seals, String> {
 /// What is written of seals, completed by the environment. That can also name the seal.
 fn completed(config: &Config) -> Vec<Seal> {
     let mut seals = config.seals.clone();
-    if let Some(kind) =
-        variable("SEAL_TYPE").filter(|kind| !kind.is_empty() && !seals.iter().any(|seal| seal.stanza.kind == *kind))
+    if let Some(kind) = variable_of_seal("SEAL_TYPE")
+        .filter(|kind| !kind.is_empty() && !seals.iter().any(|seal| seal.stanza.kind == *kind))
     {
         let stanza = SealStanza { kind, disabled: false, values: BTreeMap::new() };
         seals.push(Seal { place: "VAULT_SEAL_TYPE".to_owned(), stanza });
     }
     let stanzas = seals.iter_mut().map(|seal| &mut seal.stanza);
-    for stanza in stanzas.filter(|stanza| stanza.kind == "transit" && !stanza.disabled) {
-        for (key, name) in SEAL_VARIABLES {
-            if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
+    for stanza in stanzas.filter(|stanza| !stanza.disabled) {
+        let (above, below) = match stanza.kind.as_str() {
+            "pkcs11" => (PKCS11_VARIABLES, &[][..]),
+            "transit" => (TRANSIT_VARIABLES, CLIENT_VARIABLES),
+            _ => continue,
+        };
+        for (key, name) in above {
+            if let Some(value) = variable_of_seal(name).filter(|value| !value.is_empty()) {
                 stanza.values.insert((*key).to_owned(), value);
             }
         }
-        for (key, name) in CLIENT_VARIABLES {
+        for (key, name) in below {
             if let Some(value) = variable(name).filter(|value| !value.is_empty()) {
                 stanza.values.entry((*key).to_owned()).or_insert(value);
             }
@@ -93,8 +98,21 @@ fn lockouts(config: &Config) -> BTreeMap<String, UserLockout> {
     config.lockouts.iter().map(|(kind, lockout)| (kind.clone(), of(*lockout))).collect()
 }
 
+/// Stand above what is written of a seal on a module.
+const PKCS11_VARIABLES: &[(&str, &str)] = &[
+    ("lib", "HSM_LIB"),
+    ("slot", "HSM_SLOT"),
+    ("token_label", "HSM_TOKEN_LABEL"),
+    ("pin", "HSM_PIN"),
+    ("key_label", "HSM_KEY_LABEL"),
+    ("key_id", "HSM_KEY_ID"),
+    ("mechanism", "HSM_MECHANISM"),
+    ("rsa_oaep_hash", "HSM_RSA_OAEP_HASH"),
+    ("generate_key", "HSM_GENERATE_KEY"),
+    ("force_rw_session", "HSM_FORCE_RW_SESSION"),
+];
 /// Stand above what is written of a transit seal.
-const SEAL_VARIABLES: &[(&str, &str)] = &[
+const TRANSIT_VARIABLES: &[(&str, &str)] = &[
     ("key_name", "TRANSIT_SEAL_KEY_NAME"),
     ("mount_path", "TRANSIT_SEAL_MOUNT_PATH"),
     ("disable_renewal", "TRANSIT_SEAL_DISABLE_RENEWAL"),

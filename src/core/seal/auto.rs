@@ -1,7 +1,9 @@
-//! What unseals a server without people: a static key, or another transit server. Does not know what it keeps.
+//! What unseals a server without people: a static key, a hardware module, or another transit server. Does not know what it
+//! keeps.
 
 use zeroize::Zeroizing;
 
+use super::pkcs11::Pkcs11Seal;
 use super::static_key::StaticSeal;
 use super::transit::TransitSeal;
 use crate::api::Error;
@@ -9,6 +11,7 @@ use crate::clock::Timestamp;
 
 /// One way to unseal without people.
 pub enum AutoSeal {
+    Pkcs11(Pkcs11Seal),
     Static(StaticSeal),
     Transit(TransitSeal),
 }
@@ -38,23 +41,35 @@ impl AutoSeal {
     /// As configurations and `sys/seal-status` call it.
     pub fn kind(&self) -> &'static str {
         match self {
+            Self::Pkcs11(_) => "pkcs11",
             Self::Static(_) => "static",
             Self::Transit(_) => "transit",
         }
     }
 
-    /// Whether it can open what was wrapped by a seal of this kind with this key.
+    /// Whether its stanza names this key of a seal of this kind: then it opens what that has wrapped.
     pub(super) fn knows(&self, kind: &str, key_id: &str) -> bool {
         kind == self.kind()
             && match self {
+                Self::Pkcs11(seal) => seal.key_id() == key_id,
                 Self::Static(seal) => seal.knows(key_id),
                 Self::Transit(seal) => seal.key_id() == key_id,
+            }
+    }
+
+    /// Whether it can look for a key that its stanza does not name.
+    pub(super) fn looks_for(&self, kind: &str) -> bool {
+        kind == self.kind()
+            && match self {
+                Self::Pkcs11(_) => true,
+                Self::Static(_) | Self::Transit(_) => false,
             }
     }
 
     /// Whether this is the key that it wraps with.
     pub(super) fn is_current(&self, key_id: &str) -> bool {
         match self {
+            Self::Pkcs11(seal) => seal.key_id() == key_id,
             Self::Static(seal) => seal.key_id() == key_id,
             Self::Transit(seal) => seal.key_id() == key_id,
         }
@@ -62,6 +77,7 @@ impl AutoSeal {
 
     pub(super) fn wrap(&self, secret: &[u8]) -> Result<Wrapped, Unable> {
         match self {
+            Self::Pkcs11(seal) => seal.wrap(secret),
             Self::Static(seal) => seal.wrap(secret),
             Self::Transit(seal) => seal.wrap(secret),
         }
@@ -70,6 +86,7 @@ impl AutoSeal {
 
     pub(super) fn unwrap(&self, wrapped: &Wrapped) -> Result<Zeroizing<Vec<u8>>, Unable> {
         match self {
+            Self::Pkcs11(seal) => seal.unwrap(wrapped),
             Self::Static(seal) => seal.unwrap(wrapped),
             Self::Transit(seal) => seal.unwrap(wrapped),
         }
@@ -79,7 +96,7 @@ impl AutoSeal {
     /// Does what has to be done now and then to go on working.
     pub(in super::super) fn tend(&self, now: Timestamp) {
         match self {
-            Self::Static(_) => {}
+            Self::Pkcs11(_) | Self::Static(_) => {}
             Self::Transit(seal) => seal.renew_if_due(now),
         }
     }

@@ -5,8 +5,6 @@
 //! people, that encrypts the root key, and what people hold is a recovery key: it opens nothing, and allows what otherwise
 //! takes the unseal key. What changes the seal is one commit: before it the old shares count, after it the new ones, and at
 //! no time neither. Knows nothing of what the root key protects.
-//!
-//! Tokens of a hardware module (PKCS#11) are no seal here: that would take a library of the module's maker in this process.
 
 use serde::{Deserialize, Serialize};
 
@@ -17,6 +15,7 @@ mod backup;
 mod generate_root;
 mod initialise;
 mod key;
+mod pkcs11;
 mod record;
 mod rekey;
 mod stanza;

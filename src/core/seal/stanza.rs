@@ -10,15 +10,17 @@ use rustls::pki_types::ServerName;
 use zeroize::Zeroizing;
 
 use super::auto::AutoSeal;
+use super::pkcs11::{Cipher, KeyName, OaepHash, Pkcs11Place, Pkcs11Seal};
 use super::static_key::{StaticSeal, Version};
 use super::transit::{TransitPlace, TransitSeal};
 use crate::api::weak;
+use crate::crypto::hex;
 use crate::outbound::{Identity, Manner, check_certificates};
 
 /// One `seal` of a configuration, its values as they stand there: keys and tokens may be among them.
 #[derive(Clone, PartialEq, Eq)]
 pub struct SealStanza {
-    /// `shamir`, `static` or `transit`.
+    /// `shamir`, `pkcs11`, `static` or `transit`.
     pub kind: String,
     /// The seal that the server is to give up.
     pub disabled: bool,
@@ -39,7 +41,7 @@ impl Seals {
         self.current.is_some()
     }
 
-    /// Makes the seals of a configuration. Keys are read now, other servers are asked later.
+    /// Makes the seals of a configuration. Keys are read now, modules and other servers are asked later.
     pub fn from_stanzas<'s>(stanzas: impl IntoIterator<Item = &'s SealStanza>) -> Result<Self, String> {
         let mut seals = Self::default();
         for stanza in stanzas.into_iter().filter(|stanza| stanza.kind != "shamir") {
@@ -60,9 +62,14 @@ impl Seals {
 impl SealStanza {
     fn seal(&self) -> Result<AutoSeal, String> {
         let seal = match self.kind.as_str() {
+            "pkcs11" => self.pkcs11().map(AutoSeal::Pkcs11),
             "static" => self.static_key().map(AutoSeal::Static),
             "transit" => self.transit().map(AutoSeal::Transit),
-            kind => return Err(format!("there is no seal {kind:?}: take \"shamir\", \"static\" or \"transit\"")),
+            kind => {
+                return Err(format!(
+                    "there is no seal {kind:?}: take \"shamir\", \"pkcs11\", \"static\" or \"transit\""
+                ));
+            }
         };
         seal.map_err(|why| format!("seal {:?}: {why}", self.kind))
     }
@@ -86,6 +93,67 @@ impl SealStanza {
                 "{key_key} is no key of 32 bytes: make one with `openssl rand -base64 32`, and give it as file://PATH"
             )
         })
+    }
+
+    fn pkcs11(&self) -> Result<Pkcs11Seal, String> {
+        self.refuse_others(PKCS11_KEYS)?;
+        let lib = self.needed("lib", "the path of the library that came with the module")?.into();
+        let slot = self.value("slot").map(|text| {
+            let slot = number(text);
+            slot.ok_or_else(|| format!("slot is {text:?}: take its number, decimal or in hex after 0x"))
+        });
+        let (slot, token_label) = (slot.transpose()?, self.value("token_label").map(str::to_owned));
+        if slot.is_none() && token_label.is_none() {
+            return Err("token_label is missing: the label of the token; or give its slot".to_owned());
+        }
+        let pin = self.secret("pin", "the PIN of the token's user, as file://PATH or env://NAME")?;
+        let pin = std::str::from_utf8(&pin).map_err(|_| "pin is no text".to_owned())?;
+        let pin = Zeroizing::new(pin.trim_end_matches(['\r', '\n']).to_owned());
+        let (oaep_hash, cipher) = self.cipher()?;
+        if self.flag("rsa_encrypt_local")? {
+            return Err("rsa_encrypt_local is true, but it is the token that encrypts: remove it".to_owned());
+        }
+        let (generates, writes) = (self.flag("generate_key")?, self.flag("force_rw_session")?);
+        let key = self.key_name()?;
+        let place = Pkcs11Place { lib, slot, token_label, pin, key, cipher, oaep_hash, generates, writes };
+        Ok(Pkcs11Seal::new(place))
+    }
+
+    fn key_name(&self) -> Result<KeyName, String> {
+        let label = self.value("key_label").map(str::to_owned);
+        let id = self.value("key_id").map(|text| {
+            let id = hex::decode(text.strip_prefix("0x").unwrap_or(text)).filter(|id| !id.is_empty());
+            id.map(|id| hex::encode(&id)).ok_or_else(|| format!("key_id is {text:?}: take the bytes of CKA_ID in hex"))
+        });
+        let name = KeyName { label, id: id.transpose()? };
+        if name.label.is_none() && name.id.is_none() {
+            return Err("key_label is missing: the label of the key on the token; or give its key_id".to_owned());
+        }
+        Ok(name)
+    }
+
+    /// The hash function of OAEP, and the mechanism, if one is named.
+    fn cipher(&self) -> Result<(OaepHash, Option<Cipher>), String> {
+        let hash = match self.value("rsa_oaep_hash").map(str::to_ascii_lowercase).as_deref() {
+            None => OaepHash::default(),
+            Some("sha1") => OaepHash::Sha1,
+            Some("sha224") => OaepHash::Sha224,
+            Some("sha256") => OaepHash::Sha256,
+            Some("sha384") => OaepHash::Sha384,
+            Some("sha512") => OaepHash::Sha512,
+            Some(hash) => {
+                return Err(format!("rsa_oaep_hash is {hash:?}: take sha1, sha224, sha256, sha384 or sha512"));
+            }
+        };
+        let cipher = match self.value("mechanism").map(|text| (text, number(text))) {
+            None => None,
+            Some((_, Some(0x1087))) => Some(Cipher::AesGcm),
+            Some((_, Some(0x0009))) => Some(Cipher::RsaOaep(hash)),
+            Some((text, _)) => {
+                return Err(format!("mechanism is {text:?}: take 0x1087 (CKM_AES_GCM) or 0x0009 (CKM_RSA_PKCS_OAEP)"));
+            }
+        };
+        Ok((hash, cipher))
     }
 
     fn transit(&self) -> Result<TransitSeal, String> {
@@ -181,6 +249,28 @@ fn read_identity(chain: &str, key: &str) -> Result<Identity, String> {
     own.map_err(|why| format!("tls_client_cert and tls_client_key, {chain} and {key}: {why}"))
 }
 
+/// A number as it stands in a text, decimal or in hex after `0x`.
+fn number(text: &str) -> Option<u64> {
+    match text.strip_prefix("0x").or_else(|| text.strip_prefix("0X")) {
+        Some(digits) => u64::from_str_radix(digits, 16).ok(),
+        None => text.parse().ok(),
+    }
+}
+
+const PKCS11_KEYS: &[&str] = &[
+    "lib",
+    "slot",
+    "token_label",
+    "pin",
+    "key_label",
+    "key_id",
+    "mechanism",
+    "rsa_oaep_hash",
+    "rsa_encrypt_local",
+    "generate_key",
+    "force_rw_session",
+];
+
 const TRANSIT_KEYS: &[&str] = &[
     "address",
     "token",
@@ -234,7 +324,7 @@ mod tests {
     #[test]
     fn stanzas_become_seals_or_sentences() {
         check("shamir", &[], Ok("shamir"));
-        check("pkcs11", &[], Err("there is no seal \"pkcs11\""));
+        check("awskms", &[], Err("there is no seal \"awskms\""));
         check("static", &[("current_key", KEY), ("current_key_id", "1")], Ok("static"));
         check("static", &[("current_key", KEY)], Err("current_key_id is missing"));
         check("static", &[("current_key_id", "1")], Err("current_key is missing"));
@@ -263,6 +353,34 @@ mod tests {
         );
         check("transit", &[transit[0], transit[1], transit[2], ("tls_ca_cert", "/nowhere")], Err("/nowhere"));
         check("transit", &[transit[0], transit[1], transit[2], ("disable_renewal", "si")], Err("disable_renewal"));
+    }
+
+    #[test]
+    fn a_token_and_a_key_are_named() {
+        const PLACE: [(&str, &str); 4] = [("lib", "/a.so"), ("token_label", "t"), ("pin", "1234"), ("key_label", "k")];
+        let with = |key: &'static str, value: &'static str| {
+            let others = PLACE.into_iter().filter(|(known, _)| *known != key);
+            others.chain([(key, value)]).collect::<Vec<_>>()
+        };
+        check("pkcs11", &PLACE, Ok("pkcs11"));
+        check("pkcs11", &with("lib", ""), Err("lib is missing"));
+        check("pkcs11", &with("token_label", ""), Err("token_label is missing"));
+        check("pkcs11", &[PLACE[0], ("slot", "0x2A"), PLACE[2], ("key_id", "0x0A")], Ok("pkcs11"));
+        check("pkcs11", &with("slot", "2305843009213693953"), Ok("pkcs11"));
+        check("pkcs11", &with("slot", "first"), Err("slot is \"first\""));
+        check("pkcs11", &with("pin", ""), Err("pin is missing"));
+        check("pkcs11", &with("pin", "file:///nowhere/pin"), Err("pin cannot be read from /nowhere/pin"));
+        check("pkcs11", &with("key_label", ""), Err("key_label is missing"));
+        check("pkcs11", &with("key_id", "0x1"), Err("the bytes of CKA_ID in hex"));
+        check("pkcs11", &with("mechanism", "0x1087"), Ok("pkcs11"));
+        check("pkcs11", &with("mechanism", "9"), Ok("pkcs11"));
+        check("pkcs11", &with("mechanism", "0x1085"), Err("take 0x1087 (CKM_AES_GCM) or 0x0009"));
+        check("pkcs11", &with("rsa_oaep_hash", "SHA1"), Ok("pkcs11"));
+        check("pkcs11", &with("rsa_oaep_hash", "md5"), Err("rsa_oaep_hash is \"md5\""));
+        check("pkcs11", &with("rsa_encrypt_local", "false"), Ok("pkcs11"));
+        check("pkcs11", &with("rsa_encrypt_local", "true"), Err("remove it"));
+        check("pkcs11", &with("generate_key", "perhaps"), Err("generate_key"));
+        check("pkcs11", &with("regenerate_key", "true"), Err("regenerate_key is not known"));
     }
 
     #[test]

@@ -77,12 +77,15 @@ impl Seals {
         if let Some(seal) = knowing(&self.current) {
             return Ok(Plan::Itself(seal));
         }
-        match knowing(&self.old) {
-            Some(old) => Ok(Plan::Move { from: Some(old), to: self.current.clone() }),
-            None => Err(Error::invalid(format!(
-                "the store is sealed by the seal {kind:?} with the key {key_id:?}, which is not configured: add its stanza"
-            ))),
+        if let Some(old) = knowing(&self.old) {
+            return Ok(Plan::Move { from: Some(old), to: self.current.clone() });
         }
+        let looking = self.current.clone().filter(|seal| seal.looks_for(kind));
+        looking.map(Plan::Itself).ok_or_else(|| {
+            Error::invalid(format!(
+                "the store is sealed by the seal {kind:?} with the key {key_id:?}, which is not configured: add its stanza"
+            ))
+        })
     }
 }
 

@@ -6,6 +6,7 @@ mod keeper;
 mod memory;
 mod monitor;
 mod others;
+mod pkcs11;
 mod proxies;
 mod tls;
 
