@@ -159,7 +159,8 @@ fn lease_s(data: &[u8]) -> Option<u64> {
     let text = named.ttl.or(named.lease)?.get();
     let unquoted = serde_json::from_str::<String>(text).ok();
     let lease = Ttl::parse(unquoted.as_deref().unwrap_or(text)).ok()?;
-    Some(lease.as_secs()).filter(|seconds| *seconds > 0)
+    // Less than a second is a lease too, of no whole second; zero names none.
+    Some(lease).filter(|lease| !lease.is_zero()).map(|lease| lease.as_secs())
 }
 
 #[cfg(test)]
@@ -178,6 +179,10 @@ mod tests {
         check(r#"{"ttl":{"a":1}}"#, None);
         check(r#"{"ttl":""}"#, None);
         check(r#"{"ttl":-5}"#, None);
+        check(r#"{"ttl":0}"#, None);
+        check(r#"{"ttl":"0s"}"#, None);
+        check(r#"{"ttl":"100ms"}"#, Some(0));
+        check(r#"{"ttl":"1500ms"}"#, Some(1));
         check(r#"{"ttl":null,"lease":5}"#, Some(5));
     }
 }
