@@ -47,8 +47,14 @@ impl TokenFields {
         Some(format!("{sent} has no useful meaning; adjusting to {one}"))
     }
 
-    /// Puts what was sent into the place of what there was.
+    /// Puts what was sent into the place of what there was, unless no token can be so.
     pub fn apply(self, token: &mut TokenParams) -> Result<(), Error> {
+        self.put(token)?;
+        refuse_contradiction(token)
+    }
+
+    /// Puts what was sent into the place of what there was. What goes together is for others to say.
+    pub(super) fn put(self, token: &mut TokenParams) -> Result<(), Error> {
         set(&mut token.policies, self.token_policies.map(|policies| sanitized(policies.0)));
         set(&mut token.no_default_policy, self.token_no_default_policy);
         set(&mut token.ttl_s, self.token_ttl.map(seconds));
@@ -65,7 +71,7 @@ impl TokenFields {
         if let Some(bounds) = self.token_bound_cidrs {
             token.bound_cidrs = cidr::checked(bounds.0)?;
         }
-        refuse_contradiction(token)
+        Ok(())
     }
 }
 

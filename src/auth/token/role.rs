@@ -75,7 +75,13 @@ impl Role {
         lists.iter().any(|list| !list.is_empty())
     }
 
+    /// A role that makes batch tokens unless others are asked for may say how those others are: it can be periodic.
     fn refuse_contradiction(&self) -> Result<(), Error> {
+        if matches!(self.token.kind, TokenKind::Batch | TokenKind::DefaultBatch) && self.token.num_uses > 0 {
+            return Err(Error::invalid(
+                "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count",
+            ));
+        }
         let unfit = [
             (!self.orphan, "non-orphan tokens"),
             (self.token.period_s > 0, "periodic tokens"),
@@ -262,7 +268,7 @@ impl RoleFields {
             role.entity_aliases = Some(sanitized(aliases.0.clone()));
         }
         self.apply_old_names(role, warnings)?;
-        self.token_fields().apply(&mut role.token)?;
+        self.token_fields().put(&mut role.token)?;
         if let Some(kind @ ("" | "default")) = self.token_type.as_deref() {
             return Err(Error::invalid(format!("invalid 'token_type' value {kind:?}")));
         }

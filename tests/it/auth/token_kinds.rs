@@ -112,6 +112,27 @@ fn a_batch_token_can_be_used_and_nothing_else() {
     look_up(&server, token).refused(403, "permission denied");
 }
 
+/// Terraform's provider makes such roles: the period is for those who ask for a service token.
+#[test]
+fn a_role_of_batch_tokens_unless_asked_may_be_periodic() {
+    let server = TestServer::start();
+    let role = json!({"token_type": "default-batch", "token_period": 3_600, "orphan": true});
+    server.post("auth/token/roles/r", &role).expect(204);
+    let told = server.get("auth/token/roles/r").data();
+    assert_eq!((&told["token_type"], &told["token_period"]), (&json!("default-batch"), &json!(3_600)));
+    let life = |asked: Value| {
+        let auth = server.post("auth/token/create/r", &asked).json()["auth"].take();
+        (auth["token_type"].clone(), auth["lease_duration"].clone())
+    };
+    assert_eq!(life(json!({"policies": ["p"]})), (json!("batch"), json!(2_764_800)));
+    assert_eq!(life(json!({"policies": ["p"], "type": "service"})), (json!("service"), json!(3_600)));
+    let periodic = "'token_type' cannot be 'batch' when role is set to generate periodic tokens";
+    server.post("auth/token/roles/r", &json!({"token_type": "batch"})).refused(400, periodic);
+    let counted = json!({"token_type": "default-batch", "token_num_uses": 1});
+    let text = "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count";
+    server.post("auth/token/roles/other", &counted).refused(400, text);
+}
+
 /// A role that changes changes what its tokens become at their next renewal.
 #[test]
 fn a_role_has_a_say_in_every_renewal() {
