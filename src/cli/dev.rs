@@ -11,7 +11,7 @@ use zeroize::Zeroizing;
 use super::files::replace_private;
 use crate::api::Token;
 use crate::core::seal::UnsealKey;
-use crate::core::{Core, SealState};
+use crate::core::{Core, KvVersion, SealState};
 
 /// A dev server's secrets, which its banner shows.
 pub(super) struct Opened {
@@ -24,17 +24,17 @@ pub(super) fn open(
     core: &Core,
     data_dir: Option<&Path>,
     wanted_token: Option<&str>,
-    with_kv: bool,
+    kv: Option<KvVersion>,
 ) -> Result<Opened, String> {
     let initialised = core.seal_state().map_err(|error| error.to_string())? != SealState::Uninitialised;
     let unseal_key = match data_dir.map(key_file) {
         None => UnsealKey::generate(),
         Some(file) => read_key(&file, initialised)?.map_or_else(|| create_key(&file), Ok)?,
     };
-    let opened = match initialised {
-        true => core.unseal(&unseal_key),
-        false if with_kv => core.initialise(&unseal_key).and_then(|()| core.dev_mount()),
-        false => core.initialise(&unseal_key),
+    let opened = if initialised {
+        core.unseal(&unseal_key)
+    } else {
+        core.initialise(&unseal_key).and_then(|()| kv.map_or(Ok(()), |version| core.dev_mount(version)))
     };
     opened.map_err(|error| error.to_string())?;
     let root_token = core.dev_root_token(wanted_token).map_err(|error| error.to_string())?;

@@ -6,7 +6,7 @@ use std::ffi::OsString;
 use std::path::Path;
 
 use clap::error::{ContextKind, ContextValue, ErrorKind};
-use clap::{Parser, Subcommand};
+use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
 use crate::core::VAULT_VERSION;
 
@@ -64,7 +64,7 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
     if let Some(first) = args.get_mut(1).filter(|first| ["-v", "--version"].iter().any(|flag| *first == flag)) {
         *first = "version".into();
     }
-    let args = match Args::try_parse_from(args) {
+    let args = match parse(args) {
         Ok(args) => args,
         Err(error) if error.kind() == ErrorKind::DisplayHelp => {
             return error.print().map_err(|error| error.to_string().into());
@@ -82,6 +82,37 @@ pub fn run(args: impl Iterator<Item = OsString>) -> Result<(), Failure> {
             output::print_line(&version(called_vault));
             Ok(())
         }
+    }
+}
+
+/// Reads the arguments. A switch may be given a value, `-dev=true`; the help does not speak of it.
+fn parse(args: Vec<OsString>) -> Result<Args, clap::Error> {
+    match Args::try_parse_from(&args) {
+        Err(error) if error.kind() == ErrorKind::TooManyValues => {
+            Args::from_arg_matches(&with_values(Args::command()).try_get_matches_from(args)?)
+        }
+        parsed => parsed,
+    }
+}
+
+/// A command whose switches take a value.
+fn with_values(command: clap::Command) -> clap::Command {
+    let switch = |arg: Arg| match arg.get_action() {
+        ArgAction::SetTrue => {
+            let valued = arg.action(ArgAction::Set).num_args(0..=1).require_equals(true).value_parser(truth);
+            valued.default_value("false").default_missing_value("true")
+        }
+        _ => arg,
+    };
+    command.mut_args(switch).mut_subcommands(with_values)
+}
+
+/// The values of a switch, as Go's flags have them.
+fn truth(text: &str) -> Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
+        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
+        _ => Err(format!("{text:?} is neither true nor false")),
     }
 }
 
@@ -140,4 +171,23 @@ fn variable_of_seal(name: &str) -> Option<String> {
 #[allow(clippy::disallowed_methods, reason = "configuration is read here, once")]
 fn variable_under(prefixes: &[&str], name: &str) -> Option<String> {
     prefixes.iter().find_map(|prefix| std::env::var(format!("{prefix}{name}")).ok())
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_switch_may_have_a_value() {
+        let check = |line: &str, expected: Result<(), &str>| {
+            let args = line.split(' ').map(|arg| with_two_dashes(arg.into())).collect();
+            let outcome = parse(args).map(|_| ()).map_err(|error| one_line(&error));
+            assert_eq!(outcome, expected.map_err(str::to_owned), "{line}");
+        };
+        check("coffer server -dev", Ok(()));
+        check("coffer server -dev=true -dev-no-kv=F -dev-no-store-token", Ok(()));
+        check("coffer operator rekey -init=1", Ok(()));
+        check("coffer server -dev=yes", Err("--dev[=<DEV>]: \"yes\" is neither true nor false"));
+        check("coffer server -dev=", Err("--dev[=<DEV>]: \"\" is neither true nor false"));
+    }
 }

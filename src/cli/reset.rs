@@ -58,7 +58,7 @@ mod tests {
     use crate::api::{Op, Request, Token};
     use crate::barrier::Sealed;
     use crate::clock::Clock;
-    use crate::core::{Settings, Thread};
+    use crate::core::{KvVersion, Settings, Thread};
     use crate::storage::Memory;
 
     #[test]
@@ -67,7 +67,7 @@ mod tests {
         let core = Core::new(Sealed::new(store.clone()), Settings::default(), Clock::System);
         let key = UnsealKey::generate();
         core.initialise(&key).unwrap();
-        core.dev_mount().unwrap();
+        core.dev_mount(KvVersion::V2).unwrap();
         core.dev_root_token(Some("root")).unwrap();
         let ask = |op, path| {
             let request = Request { token: Some(Token::new("root")), ..Request::new(op, path) };

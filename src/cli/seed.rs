@@ -62,15 +62,15 @@ mod tests {
     use crate::api::Data;
     use crate::barrier::Sealed;
     use crate::clock::Clock;
-    use crate::core::Settings;
     use crate::core::seal::UnsealKey;
+    use crate::core::{KvVersion, Settings};
     use crate::storage::Memory;
 
     /// What comes of a seed, and what is at a path then.
     fn check(text: &str, path: &str, expected: Result<&str, &str>) {
         let core = Core::new(Sealed::new(Arc::new(Memory::new())), Settings::default(), Clock::System);
         core.initialise(&UnsealKey::generate()).unwrap();
-        core.dev_mount().unwrap();
+        core.dev_mount(KvVersion::V2).unwrap();
         let root = core.dev_root_token(Some("root")).unwrap();
         let file = std::env::temp_dir().join(format!("coffer-seed-{}-{}", std::process::id(), path.replace('/', "-")));
         std::fs::write(&file, text).unwrap();

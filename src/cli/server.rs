@@ -11,15 +11,17 @@ use crate::barrier::Sealed;
 use crate::clock::Clock;
 use crate::config::{self, Config, Environment, Listener, Storage};
 use crate::core::seal::Seals;
-use crate::core::{Core, SealState};
+use crate::core::{Core, KvVersion, SealState};
 use crate::outbound;
 use crate::server::{Limits, serve_all};
 use crate::storage::{self, Memory, Store};
 use crate::telemetry;
+use idle::Idle;
 use listen::Open;
 use process::{PidFile, Supervisor};
 use signals::Reload;
 
+mod idle;
 mod listen;
 mod process;
 mod settings;
@@ -58,6 +60,9 @@ pub(super) struct Args {
     /// Begins without `secret/`, the mount that a dev server has otherwise.
     #[arg(long)]
     dev_no_kv: bool,
+    /// Begins with a `secret/` that keeps no versions.
+    #[arg(long)]
+    dev_kv_v1: bool,
     /// Keeps the dev server's data in this directory, encrypted; it survives restarts.
     #[arg(long, value_name = "DIR")]
     dev_data_dir: Option<PathBuf>,
@@ -76,6 +81,8 @@ pub(super) struct Args {
     /// File that the log goes to, beside standard error.
     #[arg(long, value_name = "FILE")]
     log_file: Option<PathBuf>,
+    #[command(flatten)]
+    idle: Idle,
 }
 
 /// Starts the server and serves until SIGTERM or SIGINT.
@@ -87,7 +94,7 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
     }
     args.expect_enough(&config, &environment)?;
     telemetry::start(&args.log(&config)?)?;
-    for note in config.notes.iter() {
+    for note in config.notes.iter().map(str::to_owned).chain(args.idle.notes()) {
         tracing::warn!("{note}");
     }
     if !args.is_dev() {
@@ -192,10 +199,16 @@ impl Args {
         of_flag.or_else(|| config.storage.clone()).unwrap_or(Storage::Memory)
     }
 
+    /// The version of the `secret/` that a dev server begins with.
+    fn dev_kv(&self) -> Option<KvVersion> {
+        let version = if self.dev_kv_v1 { KvVersion::V1 } else { KvVersion::V2 };
+        (!self.dev_no_kv).then_some(version)
+    }
+
     fn open_dev(&self, core: &Arc<Core>, storage: &Storage) -> Result<dev::Opened, String> {
         let wanted = self.dev_root_token_id.clone().or_else(|| variable("DEV_ROOT_TOKEN_ID"));
         let wanted = wanted.filter(|token| !token.is_empty());
-        let opened = dev::open(core, dir_of(storage), wanted.as_deref(), !self.dev_no_kv)?;
+        let opened = dev::open(core, dir_of(storage), wanted.as_deref(), self.dev_kv())?;
         if let Some(file) = &self.dev_seed {
             seed::sow(core, file, &opened.root_token)?;
         }

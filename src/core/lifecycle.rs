@@ -29,6 +29,23 @@ pub enum SealState {
     Unsealed { shares: u8, threshold: u8 },
 }
 
+/// A version of `kv`.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum KvVersion {
+    V1,
+    V2,
+}
+
+impl KvVersion {
+    /// As the options of a mount have it.
+    fn as_str(self) -> &'static str {
+        match self {
+            Self::V1 => "1",
+            Self::V2 => "2",
+        }
+    }
+}
+
 impl Core {
     pub fn seal_state(&self) -> Result<SealState, Error> {
         let Some(bytes) = self.sealed.seal_record()? else { return Ok(SealState::Uninitialised) };
@@ -107,10 +124,10 @@ impl Core {
         Ok(())
     }
 
-    /// The mount that dev mode begins with: `secret/`, a `kv` of version 2. Durable on return.
-    pub fn dev_mount(&self) -> Result<(), Error> {
+    /// The mount that dev mode begins with: `secret/`, a `kv`. Durable on return.
+    pub fn dev_mount(&self, version: KvVersion) -> Result<(), Error> {
         let active = self.unsealed()?;
-        let options = Some(BTreeMap::from([("version".to_owned(), "2".to_owned())]));
+        let options = Some(BTreeMap::from([("version".to_owned(), version.as_str().to_owned())]));
         let tune = Tune { description: "key/value secret storage".to_owned(), options, ..Tune::default() };
         let horizon = Horizon::default();
         let entry = MountEntry::new("secret/".to_owned(), "kv".to_owned(), tune);
@@ -215,8 +232,8 @@ mod tests {
         let (store, key) = (Arc::new(Memory::new()), UnsealKey::generate());
         let core = started(&store);
         core.initialise(&key).unwrap();
-        core.dev_mount().unwrap();
-        assert_eq!(core.dev_mount().unwrap_err().to_string(), "path is already in use at secret/");
+        core.dev_mount(KvVersion::V2).unwrap();
+        assert_eq!(core.dev_mount(KvVersion::V2).unwrap_err().to_string(), "path is already in use at secret/");
         let core = started(&store);
         core.unseal(&key).unwrap();
         let mount = core.unsealed().unwrap().mounts.at("secret/").unwrap();

@@ -54,7 +54,7 @@ use customer_keys::CustomerKeys;
 use customer_keys::approvals::Approvals;
 pub use engines::kinds;
 use errand::Errand;
-pub use lifecycle::SealState;
+pub use lifecycle::{KvVersion, SealState};
 use meters::Meters;
 use mounts::{Mounts, UserLockout};
 use place::Place;

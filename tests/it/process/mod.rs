@@ -1,6 +1,7 @@
 //! The server as operators start it: a process with a configuration, its files, its signals.
 
 mod config;
+mod dev;
 mod floods;
 mod keeper;
 mod memory;
