@@ -8,6 +8,7 @@ use std::path::Path;
 use clap::error::{ContextKind, ContextValue, ErrorKind};
 use clap::{Arg, ArgAction, CommandFactory, FromArgMatches, Parser, Subcommand};
 
+use crate::api::weak;
 use crate::core::VAULT_VERSION;
 
 mod audit;
@@ -109,11 +110,7 @@ fn with_values(command: clap::Command) -> clap::Command {
 
 /// The values of a switch, as Go's flags have them.
 fn truth(text: &str) -> Result<bool, String> {
-    match text {
-        "1" | "t" | "T" | "true" | "TRUE" | "True" => Ok(true),
-        "0" | "f" | "F" | "false" | "FALSE" | "False" => Ok(false),
-        _ => Err(format!("{text:?} is neither true nor false")),
-    }
+    weak::go_bool(text).ok_or_else(|| format!("{text:?} is neither true nor false"))
 }
 
 /// Suites that know a `vault` take the version from the second word that it prints.
