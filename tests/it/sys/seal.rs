@@ -201,14 +201,15 @@ fn sealing_under_load_loses_nothing() {
     let shared = Shared::unsealed(3, 2);
     shared.as_root("PUT", "sys/mounts/kv", &json!({"type": "kv"})).expect(204);
     for _ in 0..5 {
-        let (stop, busy) = (AtomicBool::new(false), AtomicUsize::new(0));
+        let (stop, written) = (AtomicBool::new(false), [const { AtomicUsize::new(0) }; 4]);
         let acknowledged = thread::scope(|scope| {
             let write = |thread: usize| {
-                let (mut connection, stop, busy, root) = (shared.server.connect(), &stop, &busy, &shared.root);
-                scope.spawn(move || write_until(&mut connection, thread, root, stop, busy))
+                let (mut connection, stop, written) = (shared.server.connect(), &stop, &written[thread]);
+                let root = &shared.root;
+                scope.spawn(move || write_until(&mut connection, thread, root, stop, written))
             };
-            let writers: Vec<_> = (0..4).map(write).collect();
-            while busy.load(Ordering::Acquire) < 40 {
+            let writers: Vec<_> = (0..written.len()).map(write).collect();
+            while written.iter().any(|count| count.load(Ordering::Acquire) < 10) {
                 thread::yield_now();
             }
             shared.as_root("PUT", "sys/seal", &json!({})).expect(204);
@@ -225,7 +226,13 @@ fn sealing_under_load_loses_nothing() {
 }
 
 /// Writes ever higher numbers until it is refused. The last one that was acknowledged.
-fn write_until(connection: &mut Connection, thread: usize, root: &str, stop: &AtomicBool, busy: &AtomicUsize) -> u64 {
+fn write_until(
+    connection: &mut Connection,
+    thread: usize,
+    root: &str,
+    stop: &AtomicBool,
+    written: &AtomicUsize,
+) -> u64 {
     let mut acknowledged = 0;
     for value in 1.. {
         let wanted = request("POST", &format!("kv/{thread}")).token(root).json(&json!({"value": value}));
@@ -239,7 +246,7 @@ fn write_until(connection: &mut Connection, thread: usize, root: &str, stop: &At
             }
             other => panic!("{other} {}", answer.text()),
         }
-        busy.fetch_add(1, Ordering::AcqRel);
+        written.fetch_add(1, Ordering::AcqRel);
     }
     acknowledged
 }
