@@ -50,13 +50,6 @@ impl Object {
         self
     }
 
-    /// Adds a member that is a string as `show` writes it, quotes and all.
-    pub fn set_shown(&mut self, name: &'static str, show: impl FnOnce(&mut Wiped)) -> &mut Self {
-        self.name(name);
-        show(&mut self.bytes);
-        self
-    }
-
     /// Adds a member whose value is JSON as `show` writes it, unless that says that it cannot.
     pub fn set_if(&mut self, name: &'static str, show: impl FnOnce(&mut Wiped) -> bool) -> &mut Self {
         let before = self.bytes.len();

@@ -221,8 +221,8 @@ fn describe_reply(response: &mut Object, event: &Event<'_>, mask: &Mask, reply: 
 }
 
 fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
-    auth.set_shown("accessor", |to| mask.write_accessor(to, &login.accessor));
-    auth.set_shown("client_token", |to| mask.write(to, login.token.expose()));
+    auth.set_text("accessor", &mask.show_accessor(&login.accessor));
+    auth.set_text("client_token", &mask.show(login.token.expose()));
     auth.set("policies", [&login.policies[..], &login.identity_policies].concat());
     auth.set("token_policies", &login.policies);
     set_unless_empty(auth, "identity_policies", &login.identity_policies);
@@ -237,11 +237,11 @@ fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
 }
 
 fn describe_wrapping(object: &mut Object, mask: &Mask, info: &WrapInfo) {
-    object.set_shown("accessor", |to| mask.write_accessor(to, &info.accessor));
-    object.set("creation_path", &info.creation_path).set("creation_time", &info.creation_time);
-    object.set_shown("token", |to| mask.write(to, info.token.expose())).set("ttl", info.ttl.as_secs());
+    object.set("accessor", mask.show_accessor(&info.accessor)).set("creation_path", &info.creation_path);
+    object.set("creation_time", &info.creation_time).set("token", mask.show(info.token.expose()));
+    object.set("ttl", info.ttl.as_secs());
     if let Some(accessor) = &info.wrapped_accessor {
-        object.set_shown("wrapped_accessor", |to| mask.write_accessor(to, accessor));
+        object.set("wrapped_accessor", mask.show_accessor(accessor));
     }
 }
 

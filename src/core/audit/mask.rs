@@ -37,8 +37,13 @@ impl Mask {
         if self.raw || value.is_empty() { Cow::Borrowed(value) } else { Cow::Owned(self.hash(value)) }
     }
 
+    /// An accessor as the device shows it.
+    pub(super) fn show_accessor<'v>(&self, accessor: &'v str) -> Cow<'v, str> {
+        if self.accessors { self.show(accessor) } else { Cow::Borrowed(accessor) }
+    }
+
     /// Writes a value as the device shows it, as a JSON string.
-    pub(super) fn write(&self, to: &mut Wiped, value: &str) {
+    fn write(&self, to: &mut Wiped, value: &str) {
         if self.raw || value.is_empty() {
             return json::write_text(to, value);
         }
@@ -47,11 +52,6 @@ impl Mask {
         let mac = self.salt.compute(value.as_bytes());
         hex::encode_slice(&mac, to.room(2 * mac.len()));
         to.push(b'"');
-    }
-
-    /// Writes an accessor as the device shows it, as a JSON string.
-    pub(super) fn write_accessor(&self, to: &mut Wiped, accessor: &str) {
-        if self.accessors { self.write(to, accessor) } else { json::write_text(to, accessor) }
     }
 
     /// Writes a JSON text in one line as the device shows it: each string is hidden, except where the name closest above it

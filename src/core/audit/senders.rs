@@ -48,16 +48,17 @@ impl Sender {
     fn of(event: &Event<'_>, mask: &Mask) -> Self {
         let (mut auth, mut token) = (Object::default(), Object::default());
         if let Some(text) = &event.request.token {
-            auth.set_shown("client_token", |to| mask.write(to, text.expose()));
-            token.set_shown("client_token", |to| mask.write(to, text.expose()));
+            let shown = mask.show(text.expose());
+            auth.set_text("client_token", &shown);
+            token.set_text("client_token", &shown);
         }
         auth.set_object("policy_results", |results| {
             results.set("allowed", event.refusal.is_none());
         });
         if let Some(caller) = &event.caller {
-            let accessor = &caller.record.accessor;
-            auth.set_shown("accessor", |to| mask.write_accessor(to, accessor));
-            token.set_shown("client_token_accessor", |to| mask.write_accessor(to, accessor));
+            let accessor = mask.show_accessor(&caller.record.accessor);
+            auth.set_text("accessor", &accessor);
+            token.set_text("client_token_accessor", &accessor);
             describe(&mut auth, caller);
             if !caller.record.entity_id.is_empty() {
                 token.set("client_id", &caller.record.entity_id);
