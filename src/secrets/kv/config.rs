@@ -6,8 +6,9 @@ use serde::{Deserialize, Serialize};
 use super::{Kv2, store};
 use crate::api::fields::Seconds;
 use crate::api::{Error, Reply};
-use crate::barrier::{Stored, View};
+use crate::barrier::{Found, Seq, Stored, View};
 use crate::engine::{Call, Endpoint};
+use crate::secrets::cache::Weigh;
 
 /// The settings of a mount.
 #[derive(Clone, Default, Serialize, Deserialize)]
@@ -44,8 +45,8 @@ pub(super) struct WriteConfig {
 impl Endpoint for ReadConfig {
     type On = Kv2;
 
-    fn run(self, _: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
-        let config = Config::read(&call.view()?)?;
+    fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
+        let config = kv.config(&call.view()?)?;
         Ok(Reply::object(|data| {
             data.set("cas_required", config.cas_required);
             data.set("delete_version_after", duration(config.delete_version_after_s));
@@ -58,7 +59,7 @@ impl Endpoint for ReadConfig {
 impl Endpoint for WriteConfig {
     type On = Kv2;
 
-    fn run(self, _: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
+    fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         let view = call.view()?;
         let most = self.max_versions.map(max_versions).transpose()?;
         store::persist(|| {
@@ -77,13 +78,36 @@ impl Endpoint for WriteConfig {
             change.put(PATH, &config)?;
             Ok(store::committed(change)?.then_some(()))
         })?;
+        kv.cache.settings.remove(kv.mount, PATH);
         Ok(Reply::nothing())
     }
 }
 
-impl Config {
-    pub(super) fn read(view: &View<'_>) -> Result<Self, Error> {
-        Ok(view.get(PATH)?.map(|found| found.value).unwrap_or_default())
+impl Kv2 {
+    pub(super) fn config(&self, view: &View<'_>) -> Result<Config, Error> {
+        let settings = self.cache.settings.find(self.mount, PATH, || Settings::load(view).map(Some))?;
+        let Some(settings) = settings else { return Ok(Config::default()) };
+        view.wait_for(settings.seq);
+        Ok(settings.config.clone())
+    }
+}
+
+/// The settings of a mount in memory, and the commit that they rest on.
+pub(super) struct Settings {
+    config: Config,
+    seq: Seq,
+}
+
+impl Settings {
+    fn load(view: &View<'_>) -> Result<Self, Error> {
+        let found = view.get(PATH)?.map(|Found { value, seq, .. }| Self { config: value, seq });
+        Ok(found.unwrap_or_else(|| Self { config: Config::default(), seq: Seq::SETTLED }))
+    }
+}
+
+impl Weigh for Settings {
+    fn bytes(&self) -> usize {
+        size_of::<Self>()
     }
 }
 

@@ -3,7 +3,6 @@
 use schemars::JsonSchema;
 use serde::{Deserialize, Deserializer};
 
-use super::config::Config;
 use super::entry::{Cas, Entry};
 use super::secret::{self, Secret};
 use super::store::Data;
@@ -136,7 +135,7 @@ impl Endpoint for WriteSecret {
         let mut data = Data::from(data);
         check_path(&self.path)?;
         let view = call.view()?;
-        let config = Config::read(&view)?;
+        let config = kv.config(&view)?;
         kv.change(&view, &self.path, |entry, versions| {
             let entry = entry.get_or_insert_with(|| Entry::new(call.now));
             entry.check_cas(self.options.cas, &config)?;
@@ -161,7 +160,7 @@ impl Endpoint for PatchSecret {
             return Err(Error::invalid("Invalid JSON Patch"));
         }
         let view = call.view()?;
-        let config = Config::read(&view)?;
+        let config = kv.config(&view)?;
         kv.change(&view, &self.path, |found, versions| {
             let Some(entry) = found else { return Ok(Reply::nothing().status(NOT_FOUND)) };
             entry.check_cas(self.options.cas, &config)?;

@@ -106,7 +106,7 @@ impl Endpoint for WriteMetadata {
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         check_path(&self.path)?;
         let view = call.view()?;
-        let config = Config::read(&view)?;
+        let config = kv.config(&view)?;
         let custom_metadata = self.custom_metadata.as_ref().map(CustomMetadata::replace).transpose()?;
         let changes = Changes {
             max_versions: self.max_versions,
@@ -140,7 +140,7 @@ impl Endpoint for PatchMetadata {
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         let view = call.view()?;
-        let config = Config::read(&view)?;
+        let config = kv.config(&view)?;
         let changes = Changes {
             max_versions: self.max_versions,
             cas_required: self.cas_required,

@@ -14,6 +14,7 @@ use crate::barrier::View;
 use crate::clock::Timestamp;
 use crate::engine::{Engine, Route, delete, list, patch, read, scan, upsert, write};
 use crate::secrets::cache::Cache;
+use config::Settings;
 use entry::Entry;
 use secret::Secret;
 use store::{Places, Versions};
@@ -36,8 +37,11 @@ mod versions;
 
 pub use plain::Kv1;
 
-/// Secrets in memory, of all mounts.
-pub struct SecretCache(Cache<Secret>);
+/// Secrets and settings in memory, of all mounts.
+pub struct SecretCache {
+    secrets: Cache<Secret>,
+    settings: Cache<Settings>,
+}
 
 /// One mount of version 2.
 pub struct Kv2 {
@@ -109,12 +113,13 @@ impl Engine for Kv2 {
 impl SecretCache {
     /// A cache that holds secrets of about `bytes_max` bytes.
     pub fn new(bytes_max: u64) -> Self {
-        Self(Cache::new(bytes_max))
+        Self { secrets: Cache::new(bytes_max), settings: Cache::new(SETTINGS_BYTES_MAX) }
     }
 
-    /// Drops all secrets of a mount, and wipes those that no request is using.
+    /// Drops all that is known of a mount, and wipes the secrets that no request is using.
     pub fn forget(&self, mount: Uuid) {
-        self.0.forget(mount);
+        self.secrets.forget(mount);
+        self.settings.forget(mount);
     }
 
     /// The secret at a path, `None` if there is none.
@@ -125,7 +130,7 @@ impl SecretCache {
         path: &str,
         load: impl FnOnce() -> Result<Option<Secret>, Error>,
     ) -> Result<Option<Arc<Secret>>, Error> {
-        let found = self.0.find(mount, path, load)?;
+        let found = self.secrets.find(mount, path, load)?;
         if let Some(found) = &found {
             view.wait_for(found.seq);
         }
@@ -156,7 +161,7 @@ impl Kv2 {
             let seen = look(self.find(view, path)?.as_deref())?;
             if seen.is_none() {
                 // Whoever changed it may not have dropped it yet.
-                self.cache.0.remove(self.mount, path);
+                self.cache.secrets.remove(self.mount, path);
             }
             Ok(seen)
         })
@@ -171,7 +176,7 @@ impl Kv2 {
     ) -> Result<T, Error> {
         self.mark(view)?;
         let outcome = store::change(view, path, self.places(), edit);
-        self.cache.0.remove(self.mount, path);
+        self.cache.secrets.remove(self.mount, path);
         outcome
     }
 
@@ -197,6 +202,8 @@ fn check_path(path: &str) -> Result<(), Error> {
     Err(Error::invalid(format!("the path is longer than {PATH_BYTES_MAX} bytes")))
 }
 
+/// Memory for the settings of some thousands of mounts.
+const SETTINGS_BYTES_MAX: u64 = 1 << 20;
 /// Bytes of the path of a secret: what a key of the store has room for.
 const PATH_BYTES_MAX: usize = 4_000;
 /// Secrets that are converted before others have their turn.

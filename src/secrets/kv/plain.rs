@@ -52,7 +52,7 @@ impl Kv1 {
 
     fn put(&self, view: &View<'_>, path: &str, plain: Option<&Plain>) -> Result<Reply, Error> {
         let outcome = store::put_plain(view, path, plain);
-        self.cache.0.remove(self.mount, path);
+        self.cache.secrets.remove(self.mount, path);
         outcome.map(|()| Reply::nothing())
     }
 }

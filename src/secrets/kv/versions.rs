@@ -8,7 +8,6 @@ use serde::Deserialize;
 use serde::de::{self, Deserializer, SeqAccess, Visitor};
 
 use super::Kv2;
-use super::config::Config;
 use crate::api::{Error, Reply};
 use crate::engine::{Call, Endpoint};
 
@@ -62,7 +61,7 @@ impl Endpoint for UndeleteVersions {
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
         let numbers = self.versions.some("No version number provided")?;
         let view = call.view()?;
-        let config = Config::read(&view)?;
+        let config = kv.config(&view)?;
         kv.change(&view, &self.path, |entry, _| {
             if let Some(entry) = entry {
                 entry.undelete(&numbers, call.now, &config);
