@@ -3,13 +3,14 @@
 use std::fs::{File, OpenOptions, Permissions};
 use std::io::{self, Write as _};
 use std::net::{TcpStream, ToSocketAddrs as _, UdpSocket};
+use std::num::NonZeroU64;
 use std::os::unix::fs::{MetadataExt as _, OpenOptionsExt as _, PermissionsExt as _};
 use std::os::unix::net::UnixStream;
 use std::path::{Path, PathBuf};
 use std::time::Duration;
 
 use rustix::event::{PollFd, PollFlags, Timespec, poll};
-use rustix::fs::{FallocateFlags, OFlags, fallocate};
+use rustix::fs::{Advice, FallocateFlags, OFlags, fadvise, fallocate};
 
 /// What is left of the space that is kept free for the entries of answers.
 #[derive(Clone, Copy, PartialEq, Eq)]
@@ -151,6 +152,7 @@ impl Opened {
         if needed <= self.reserved {
             return Ok(());
         }
+        self.give_back_memory();
         let allocate = |to: u64| fallocate(&self.file, FallocateFlags::KEEP_SIZE, self.len, to - self.len);
         self.reserved = match allocate(needed + RESERVE_BYTES).map(|()| needed + RESERVE_BYTES) {
             // Not all file systems can promise space.
@@ -159,6 +161,14 @@ impl Opened {
             Ok(reserved) => reserved,
         };
         Ok(())
+    }
+
+    /// Lets the kernel write out what it holds of the file, and use the memory again. Nobody reads these lines soon: they
+    /// shall not take the place of what the store reads. The memory that lines are written to next is then what was just
+    /// written out, which a virtual machine has for sure and a processor perhaps in its cache.
+    fn give_back_memory(&self) {
+        // Only advice: a kernel that does not take it keeps the pages.
+        let _ = fadvise(&self.file, 0, NonZeroU64::new(self.len), Advice::DontNeed);
     }
 }
 
