@@ -19,7 +19,7 @@ use super::record::damaged;
 use super::term::Term;
 use crate::crypto::wiped::Wiped;
 use crate::metrics::Counter;
-use crate::storage::{Batch, Seq, Store};
+use crate::storage::{Batch, Moment, Seq, Store};
 
 /// A part of the store with a keyring of its own.
 #[derive(Clone)]
@@ -100,7 +100,10 @@ pub struct Found<T> {
 }
 
 /// Identifies one writing of a record: its nonce is random, so no two are equal.
-pub struct Stamp(Vec<u8>);
+pub struct Stamp {
+    record: Vec<u8>,
+    seen: Moment,
+}
 
 impl<'a> View<'a> {
     /// Reads a record.
@@ -113,7 +116,8 @@ impl<'a> View<'a> {
             self.horizon.note(read.seq);
             let Some(record) = read.value else { return Ok(None) };
             if let Some(plaintext) = self.scope.keyring.decrypt(&key, &record)? {
-                return Ok(Some(Found { value: decode(&key, &plaintext)?, stamp: Stamp(record), seq: read.seq }));
+                let (value, stamp) = (decode(&key, &plaintext)?, Stamp { record, seen: read.moment });
+                return Ok(Some(Found { value, stamp, seq: read.seq }));
             }
             // Its term may have been retired since it was read: then it has been written anew.
             if overtaken.replace(record.clone()) == Some(record) {
@@ -274,7 +278,8 @@ impl Change<'_> {
 
     /// The change happens only if the record is still as it was found.
     pub fn expect(&mut self, path: &str, stamp: &Stamp) -> &mut Self {
-        self.batch = mem::take(&mut self.batch).expect_value(self.view.key(path), stamp.0.as_slice());
+        let Stamp { record, seen } = stamp;
+        self.batch = mem::take(&mut self.batch).expect_still(self.view.key(path), record.as_slice(), *seen);
         self
     }
 

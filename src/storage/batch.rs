@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use super::{BATCH_BYTES_MAX, Error, KEY_BYTES_MAX, VALUE_BYTES_MAX};
+use super::{BATCH_BYTES_MAX, Error, KEY_BYTES_MAX, Moment, VALUE_BYTES_MAX};
 
 /// Changes that are applied together or not at all, if every expectation holds. Expectations look at the state before
 /// the batch; of several changes to one key the last one wins.
@@ -19,6 +19,8 @@ pub(super) type Changes = BTreeMap<Vec<u8>, Option<Vec<u8>>>;
 pub(super) struct Expectation {
     pub(super) key: Vec<u8>,
     pub(super) value: Option<Vec<u8>>,
+    /// When the value was seen there, if it was.
+    pub(super) seen: Option<Moment>,
 }
 
 impl Batch {
@@ -41,13 +43,20 @@ impl Batch {
 
     /// The batch is a conflict if `key` exists.
     pub fn expect_absent(mut self, key: impl Into<Vec<u8>>) -> Self {
-        self.expectations.push(Expectation { key: key.into(), value: None });
+        self.expectations.push(Expectation { key: key.into(), value: None, seen: None });
         self
     }
 
     /// The batch is a conflict unless the value of `key` is `value`.
     pub fn expect_value(mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>) -> Self {
-        self.expectations.push(Expectation { key: key.into(), value: Some(value.into()) });
+        self.expectations.push(Expectation { key: key.into(), value: Some(value.into()), seen: None });
+        self
+    }
+
+    /// The batch is a conflict unless the value of `key` is `value`, as it was when it was read. To know the moment mostly
+    /// saves reading it again.
+    pub fn expect_still(mut self, key: impl Into<Vec<u8>>, value: impl Into<Vec<u8>>, seen: Moment) -> Self {
+        self.expectations.push(Expectation { key: key.into(), value: Some(value.into()), seen: Some(seen) });
         self
     }
 

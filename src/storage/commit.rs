@@ -8,6 +8,7 @@ use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, LockResult, Mutex, RwLock};
 use std::thread::{self, JoinHandle};
+use std::time::Duration;
 use std::{io, process};
 
 use super::batch::{Changes, Expectation};
@@ -15,6 +16,7 @@ use super::durable::Progress;
 use super::unsettled::Unsettled;
 use super::walk::Walks;
 use super::{Batch, Durable, Error, Listing, Read, Seq, Store, Visit};
+use crate::clock::Stopwatch;
 use crate::sabotage;
 
 /// The raw operations of an embedded engine. [`Committed`] never calls `apply` twice at a time.
@@ -39,10 +41,19 @@ pub(super) struct Committed<E: Raw> {
     flusher: Option<JoinHandle<()>>,
 }
 
+/// What the writer in whose turn it is looks after.
+#[derive(Default)]
+struct Turn {
+    /// What they need of each commit.
+    walks: Walks,
+    /// The first commit that wakes the flusher.
+    awaited: Seq,
+}
+
 struct Shared<E> {
     engine: E,
-    /// One writer at a time, in the order of their arrival; it also holds what the walks need of each commit.
-    writer: Mutex<Walks>,
+    /// One writer at a time, in the order of their arrival.
+    writer: Mutex<Turn>,
     unsettled: Unsettled,
     /// Held while the engine applies, so that whoever reads more than one key sees commits whole or not at all.
     applying: RwLock<()>,
@@ -100,19 +111,22 @@ impl<E: Raw> Store for Committed<E> {
         if unsettled.is_full() {
             Durable::new(progress, progress.youngest()).wait();
         }
-        let mut walks = held(writer.lock());
-        for Expectation { key, value } in batch.expectations {
-            if self.shared.read(&key)?.value != value {
+        let mut turn = held(writer.lock());
+        for expectation in &batch.expectations {
+            if !self.shared.holds(expectation)? {
                 return Err(Error::Conflict);
             }
         }
         if batch.changes.is_empty() {
             return Ok(progress.youngest());
         }
-        walks.keep_before(&batch.changes, |key| Ok(self.shared.read(key)?.value))?;
+        turn.walks.keep_before(&batch.changes, |key| Ok(self.shared.read(key)?.value))?;
         let seq = unsettled.add(batch.changes, || progress.begin());
-        drop(walks);
-        self.wake_flusher();
+        let is_awaited = seq >= turn.awaited;
+        drop(turn);
+        if is_awaited {
+            self.wake_flusher();
+        }
         Ok(seq)
     }
 
@@ -123,8 +137,8 @@ impl<E: Raw> Store for Committed<E> {
     fn walk(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
         let Shared { engine, writer, applying, progress, .. } = &*self.shared;
         let (walk, seq) = {
-            let mut walks = held(writer.lock());
-            (walks.start(), progress.youngest())
+            let mut turn = held(writer.lock());
+            (turn.walks.start(), progress.youngest())
         };
         self.durable(seq).wait();
         walk.run(engine, applying, visit)
@@ -147,29 +161,55 @@ impl<E: Raw> Drop for Committed<E> {
 
 impl<E: Raw> Shared<E> {
     fn read(&self, key: &[u8]) -> Result<Read, Error> {
-        if let Some(read) = self.unsettled.get(key) {
-            return Ok(read);
+        match self.unsettled.get(key) {
+            Ok(read) => Ok(read),
+            Err(moment) => Ok(Read { value: self.engine.get(key)?, seq: self.unsettled.seq(key), moment }),
         }
-        let value = self.engine.get(key)?;
-        Ok(Read { value, seq: self.unsettled.seq(key) })
     }
 
+    /// Whether an expectation holds. Asked in the turn of a writer, during which that does not change.
+    fn holds(&self, expectation: &Expectation) -> Result<bool, Error> {
+        match self.unsettled.holds(expectation) {
+            Some(holds) => Ok(holds),
+            None => Ok(self.engine.get(&expectation.key)? == expectation.value),
+        }
+    }
+
+    /// Whoever a flush lets go mostly commits again at once. So the next one waits for as many as the last one carried, beside
+    /// those who came meanwhile, though not longer than the last one took: fewer flushes carry the same commits. A writer who
+    /// is alone does not wait.
     fn flush_until_stopped(&self) {
+        let (mut expected, mut patience) = (1, Duration::ZERO);
         loop {
             let stop = self.stop.load(Ordering::Acquire);
-            if self.progress.youngest() != Seq::SETTLED {
-                // Queueing once lets the writers that came before into this flush instead of the next one.
-                drop(held(self.writer.lock()));
-                self.flush();
-            } else if stop {
-                return;
-            } else {
+            if self.waiting(1) == 0 {
+                if stop {
+                    return;
+                }
                 thread::park();
+                continue;
             }
+            let began = Stopwatch::start();
+            while self.waiting(expected) < expected && began.elapsed() < patience {
+                thread::park_timeout(patience.saturating_sub(began.elapsed()));
+            }
+            let began = Stopwatch::start();
+            let carried = self.flush();
+            expected = carried + self.progress.waiting();
+            patience = began.elapsed().min(PATIENCE_MAX);
         }
     }
 
-    fn flush(&self) {
+    /// How many commits wait for a flush. If they are not `wanted` many, the one that makes them so wakes the flusher. It
+    /// queues like a writer, so that those who came before it are counted.
+    fn waiting(&self, wanted: u64) -> u64 {
+        let mut turn = held(self.writer.lock());
+        turn.awaited = self.progress.nth(wanted);
+        self.progress.waiting()
+    }
+
+    /// Returns how many commits it carried.
+    fn flush(&self) -> u64 {
         let load = self.unsettled.take();
         {
             let _alone = held(self.applying.write());
@@ -178,9 +218,12 @@ impl<E: Raw> Shared<E> {
         }
         or_die("the disk did not take a flush", || self.engine.flush());
         self.unsettled.settle();
-        self.progress.publish(load.seq);
+        self.progress.publish(load.seq)
     }
 }
+
+/// What a flush waits for others at most: a few of its times where disks are fast.
+const PATIENCE_MAX: Duration = Duration::from_millis(2);
 
 /// The guard of a lock. Poison means that someone panicked half-way, which is as bad as a failed write.
 pub(super) fn held<G>(result: LockResult<G>) -> G {

@@ -79,13 +79,24 @@ impl Progress {
         self.durable.load(Ordering::Acquire) >= seq.0
     }
 
-    /// Everything up to `seq` is durable: wakes who waited for it.
-    pub(super) fn publish(&self, seq: Seq) {
-        self.durable.store(seq.0, Ordering::Release);
+    /// How many commits are not durable yet.
+    pub(super) fn waiting(&self) -> u64 {
+        self.begun.load(Ordering::Acquire).saturating_sub(self.durable.load(Ordering::Acquire))
+    }
+
+    /// The commit with which so many are waiting.
+    pub(super) fn nth(&self, waiting: u64) -> Seq {
+        Seq(self.durable.load(Ordering::Acquire) + waiting)
+    }
+
+    /// Everything up to `seq` is durable: wakes who waited for it. Returns how many commits that is since the last time.
+    pub(super) fn publish(&self, seq: Seq) -> u64 {
+        let before = self.durable.swap(seq.0, Ordering::AcqRel);
         let ready: Vec<_> = held(self.waiting.lock()).extract_if(.., |(waited, _)| *waited <= seq).collect();
         for (_, waker) in ready {
             waker.wake();
         }
+        seq.0 - before
     }
 
     #[cfg(test)]
@@ -104,5 +115,19 @@ impl Progress {
         }
         waiting.push((seq, waker.clone())); // One that polls twice is woken twice; the next flush clears both.
         Poll::Pending
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn commits_are_counted_from_one_flush_to_the_next() {
+        let progress = Progress::default();
+        let commits = [(); 5].map(|()| progress.begin());
+        assert_eq!((progress.waiting(), progress.nth(1), progress.nth(5)), (5, commits[0], commits[4]));
+        assert_eq!((progress.publish(commits[2]), progress.waiting(), progress.nth(2)), (3, 2, commits[4]));
+        assert_eq!((progress.publish(commits[4]), progress.waiting()), (2, 0));
     }
 }

@@ -6,7 +6,7 @@ use std::sync::RwLock;
 
 use super::batch::Expectation;
 use super::commit::held;
-use super::{Batch, Durable, Error, Listing, Read, Seq, Store, Visit};
+use super::{Batch, Durable, Error, Listing, Moment, Read, Seq, Store, Visit};
 
 /// A [`Store`] in memory. Every commit is settled at once: there is nothing that it could survive.
 #[derive(Default)]
@@ -21,7 +21,8 @@ impl Memory {
 
 impl Store for Memory {
     fn get(&self, key: &[u8]) -> Result<Read, Error> {
-        Ok(Read { value: held(self.0.read()).get(key).cloned(), seq: Seq::SETTLED })
+        let value = held(self.0.read()).get(key).cloned();
+        Ok(Read { value, seq: Seq::SETTLED, moment: Moment::default() })
     }
 
     fn list(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Listing, Error> {
@@ -36,7 +37,7 @@ impl Store for Memory {
     fn commit(&self, batch: Batch) -> Result<Seq, Error> {
         batch.check_sizes()?;
         let mut map = held(self.0.write());
-        if batch.expectations.iter().any(|Expectation { key, value }| map.get(key) != value.as_ref()) {
+        if batch.expectations.iter().any(|Expectation { key, value, .. }| map.get(key) != value.as_ref()) {
             return Err(Error::Conflict);
         }
         for (key, value) in batch.changes {

@@ -85,7 +85,13 @@ pub struct Read {
     pub value: Option<Vec<u8>>,
     /// What must be durable before anyone may be told of `value`, or of its absence.
     pub seq: Seq,
+    /// When it was read, for a batch that expects `value` to be there still.
+    pub moment: Moment,
 }
+
+/// When something was read: between which two flushes.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct Moment(u64);
 
 /// The answer of [`Store::list`].
 #[derive(Clone, Debug, PartialEq, Eq)]

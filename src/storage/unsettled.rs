@@ -5,10 +5,10 @@ use std::collections::BTreeMap;
 use std::ops::Bound;
 use std::sync::{Arc, RwLock};
 
-use super::batch::Changes;
+use super::batch::{Changes, Expectation};
 use super::commit::held;
 use super::memory::first;
-use super::{BATCH_BYTES_MAX, Error, Read, Seq};
+use super::{BATCH_BYTES_MAX, Error, Moment, Read, Seq};
 
 /// The commits that wait for a flush, and those that one is carrying.
 #[derive(Default)]
@@ -19,6 +19,16 @@ struct Loads {
     waiting: Load,
     /// Kept until it is durable, so that its keys are known to be unsettled.
     carried: Arc<Load>,
+    /// Moves on when what was carried is settled.
+    moment: Moment,
+}
+
+impl Loads {
+    /// What a key holds by the latest commit that changed it and is not settled.
+    fn find(&self, key: &[u8]) -> Option<(&Option<Vec<u8>>, Seq)> {
+        let loads = [&self.waiting, &*self.carried];
+        loads.into_iter().find_map(|load| load.changes.get(key).map(|value| (value, load.seq)))
+    }
 }
 
 /// Commits that become durable together, as one.
@@ -41,20 +51,28 @@ impl Unsettled {
         waiting.seq
     }
 
-    /// What a key holds, if that is not settled. It is known to be durable with its load, not before.
-    pub(super) fn get(&self, key: &[u8]) -> Option<Read> {
+    /// What a key holds, if that is not settled; otherwise what time it is. It is known to be durable with its load, not
+    /// before.
+    pub(super) fn get(&self, key: &[u8]) -> Result<Read, Moment> {
         let loads = held(self.0.read());
-        [&loads.waiting, &*loads.carried]
-            .into_iter()
-            .find_map(|load| load.changes.get(key).map(|value| Read { value: value.clone(), seq: load.seq }))
+        let read = |(value, seq): (&Option<_>, _)| Read { value: value.clone(), seq, moment: loads.moment };
+        loads.find(key).map(read).ok_or(loads.moment)
+    }
+
+    /// Whether an expectation holds; `None` if only the engine knows. Since the moment at which a value was seen, as long as
+    /// that is not over, nothing went out of sight here: a key that is not here is as it was.
+    pub(super) fn holds(&self, expectation: &Expectation) -> Option<bool> {
+        let loads = held(self.0.read());
+        match loads.find(&expectation.key) {
+            Some((value, _)) => Some(*value == expectation.value),
+            None => (expectation.seen == Some(loads.moment)).then_some(true),
+        }
     }
 
     /// The commit that must be durable before anyone is told what the engine holds under a key. Called after that was
     /// read, for it may have come to the engine meanwhile.
     pub(super) fn seq(&self, key: &[u8]) -> Seq {
-        let loads = held(self.0.read());
-        let load = [&loads.waiting, &*loads.carried].into_iter().find(|load| load.changes.contains_key(key));
-        load.map_or(Seq::SETTLED, |load| load.seq)
+        held(self.0.read()).find(key).map_or(Seq::SETTLED, |(_, seq)| seq)
     }
 
     /// A listing: at most `limit` keys that start with `prefix` and come after `after`, as `engine` lists them, and as what
@@ -113,7 +131,10 @@ impl Unsettled {
 
     /// What was taken is in the engine, and durable.
     pub(super) fn settle(&self) {
-        let settled = std::mem::take(&mut held(self.0.write()).carried);
+        let mut loads = held(self.0.write());
+        let settled = std::mem::take(&mut loads.carried);
+        loads.moment.0 += 1;
+        drop(loads);
         drop(settled); // After the lock: it may be much.
     }
 }
@@ -146,7 +167,7 @@ mod tests {
     fn the_latest_commit_is_what_readers_see() {
         let unsettled = loaded("a b -c", "-a");
         let check = |key: &str, expected: Option<(bool, u64)>| {
-            let read = unsettled.get(key.as_bytes()).map(|read| (read.value.is_some(), read.seq.0));
+            let read = unsettled.get(key.as_bytes()).ok().map(|read| (read.value.is_some(), read.seq.0));
             assert_eq!(read, expected, "{key}");
             assert_eq!(unsettled.seq(key.as_bytes()).0, expected.map_or(0, |(_, seq)| seq), "{key}");
         };
@@ -155,8 +176,29 @@ mod tests {
         check("c", Some((false, 1)));
         check("d", None);
         unsettled.settle();
-        assert!(unsettled.get(b"b").is_none() && unsettled.get(b"a").is_some());
+        assert!(unsettled.get(b"b").is_err() && unsettled.get(b"a").is_ok());
         assert_eq!(unsettled.take().seq, Seq(2));
+    }
+
+    #[test]
+    fn what_was_seen_holds_until_it_changes_or_goes_out_of_sight() {
+        let unsettled = loaded("a", "b");
+        let moment = unsettled.get(b"c").unwrap_err();
+        let check = |key: &str, is_there: bool, seen: Option<Moment>, expected: Option<bool>| {
+            let value = is_there.then(Vec::new);
+            let holds = unsettled.holds(&Expectation { key: key.into(), value, seen });
+            assert_eq!(holds, expected, "{key} {is_there} {seen:?}");
+        };
+        check("a", true, None, Some(true));
+        check("a", false, Some(moment), Some(false));
+        check("b", true, Some(moment), Some(true));
+        check("c", true, None, None);
+        check("c", true, Some(moment), Some(true));
+        check("c", false, Some(moment), Some(true));
+        unsettled.settle();
+        check("a", true, Some(moment), None);
+        check("b", true, Some(moment), Some(true));
+        check("c", true, Some(moment), None);
     }
 
     #[test]
