@@ -20,10 +20,10 @@ pub struct Entropy;
 
 impl Random for Entropy {
     fn fill(&mut self, out: &mut [u8]) {
-        if out.len() > PIECE_BYTES_MAX {
+        // A thread that ends may have lost its block already.
+        let is_done = out.len() <= PIECE_BYTES_MAX && BLOCK.try_with(|block| block.borrow_mut().hand_out(out)).is_ok();
+        if !is_done {
             read_system(out);
-        } else {
-            BLOCK.with_borrow_mut(|block| block.hand_out(out));
         }
     }
 }

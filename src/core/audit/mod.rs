@@ -3,10 +3,8 @@
 //!
 //! Without a device that costs one look at a flag. Knows nothing of what requests do.
 
-use std::cell::Cell;
 use std::mem;
 use std::pin::Pin;
-use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
@@ -62,13 +60,14 @@ struct Setting {
     /// Sorted by their paths.
     devices: Vec<Arc<Device>>,
     headers: Arc<Headers>,
+    meters: Arc<Meters>,
 }
 
 impl Audit {
     /// Opens the devices that the store knows. One that does not work now is tried again.
     pub(super) fn load(&self, view: &View<'_>) -> Result<(), Error> {
         let _changing = self.changing.lock().unwrap_or_else(PoisonError::into_inner);
-        let mut setting = Setting { devices: Vec::new(), headers: Arc::new(headers::read(view)?) };
+        let mut setting = Setting { headers: Arc::new(headers::read(view)?), ..Setting::default() };
         for path in view.scan(RECORDS, "", DEVICES_MAX)? {
             let found = view.get::<DeviceEntry>(&record_path(&path))?;
             let found = found.ok_or_else(|| Error::internal("an audit device is gone"))?;
@@ -106,7 +105,7 @@ impl Audit {
         if is_exempt(event.row, event.request.help) {
             return Ok(Trail(None));
         }
-        let opening = Rc::new(Opening::of(&event, self.setting(), self.meters.clone()));
+        let opening = Arc::new(Opening::of(&event, self.setting()));
         if thread == Thread::Socket && event.changes_only_records() {
             let opening = opening.clone();
             horizon.before_commits(move || opening.write().then_some(()).ok_or(barrier::Error::Withheld(UNWRITTEN)));
@@ -236,7 +235,8 @@ impl Audit {
         self.setting.read().unwrap_or_else(PoisonError::into_inner).clone()
     }
 
-    fn set(&self, setting: Setting) {
+    fn set(&self, mut setting: Setting) {
+        setting.meters = Arc::clone(&self.meters);
         let on = !setting.devices.is_empty();
         self.blocks.store(setting.devices.iter().any(|device| device.writer.blocks()), Ordering::Release);
         self.hears_headers.store(on && !setting.headers.is_empty(), Ordering::Release);
@@ -267,7 +267,7 @@ pub(super) struct Trail<'r>(Option<Begun<'r>>);
 struct Begun<'r> {
     audit: &'r Audit,
     event: Event<'r>,
-    opening: Rc<Opening>,
+    opening: Arc<Opening>,
     thread: Thread,
 }
 
@@ -277,32 +277,35 @@ struct Opening {
     /// In the order of the devices.
     entries: Vec<entry::Opening>,
     /// Whether they are written.
-    told: Cell<bool>,
-    meters: Arc<Meters>,
+    told: AtomicBool,
 }
 
 impl Opening {
-    fn of(event: &Event<'_>, setting: Arc<Setting>, meters: Arc<Meters>) -> Self {
+    fn of(event: &Event<'_>, setting: Arc<Setting>) -> Self {
         let entry = |device: &Arc<Device>| {
             let sender = device.senders.of(event, &device.mask);
             entry::Opening::of(event, &device.mask, &sender, &setting.headers)
         };
         let entries = setting.devices.iter().map(entry).collect();
-        Self { setting, entries, told: Cell::new(false), meters }
+        Self { setting, entries, told: AtomicBool::new(false) }
     }
 
     /// Writes the entries, unless that has been done. Returns whether one is written; if none is, it can be tried again.
     fn write(&self) -> bool {
-        if !self.told.get() {
+        if !self.is_told() {
             let began = Stopwatch::start();
             let pairs = self.setting.devices.iter().zip(&self.entries);
             let written = pairs.filter(|(device, opening)| device.writer.write(device.line(opening.entry())));
             if written.count() > 0 {
-                self.told.set(true);
-                self.meters.requests.note(Class::Done, began.elapsed());
+                self.told.store(true, Ordering::Release);
+                self.setting.meters.requests.note(Class::Done, began.elapsed());
             }
         }
-        self.told.get()
+        self.is_told()
+    }
+
+    fn is_told(&self) -> bool {
+        self.told.load(Ordering::Acquire)
     }
 }
 
@@ -328,7 +331,7 @@ impl Begun<'_> {
             return None;
         }
         let (now, began) = (clock.now(), Stopwatch::start());
-        let is_first = !opening.told.get();
+        let is_first = !opening.is_told();
         let pairs = opening.setting.devices.iter().zip(&opening.entries);
         let brought = pairs.filter_map(|(device, opening)| {
             let first = is_first.then(|| device.line(opening.entry()));
@@ -337,12 +340,11 @@ impl Begun<'_> {
         });
         let brought = brought.collect();
         let short = (!is_first).then(|| Short::of(event, outcome));
-        let (setting, meters) = (opening.setting.clone(), opening.meters.clone());
-        Some(Ending { brought, has_yielded: false, setting, short, now, meters, began })
+        Some(Ending { brought, has_yielded: false, opening, short, now, began })
     }
 
     /// What the devices of now are told. A new one is told of the answer to whoever enabled it, as in Vault.
-    fn heard(&self) -> Rc<Opening> {
+    fn heard(&self) -> Arc<Opening> {
         if self.event.changes_only_records() {
             return self.opening.clone();
         }
@@ -350,9 +352,8 @@ impl Begun<'_> {
         if setting.devices.is_empty() || Arc::ptr_eq(&setting, &self.opening.setting) {
             return self.opening.clone();
         }
-        let opening = Opening::of(&self.event, setting, self.opening.meters.clone());
-        opening.told.set(true);
-        Rc::new(opening)
+        let opening = Opening { told: AtomicBool::new(true), ..Opening::of(&self.event, setting) };
+        Arc::new(opening)
     }
 }
 
@@ -361,11 +362,10 @@ impl Begun<'_> {
 pub struct Ending {
     brought: Vec<Brought>,
     has_yielded: bool,
-    setting: Arc<Setting>,
+    opening: Arc<Opening>,
     /// What must be told even if there is no room: something was changed, perhaps.
     short: Option<Short>,
     now: Timestamp,
-    meters: Arc<Meters>,
     began: Stopwatch,
 }
 
@@ -397,9 +397,10 @@ impl Ending {
 
     fn conclude(&self, written: bool) -> Result<(), Error> {
         let written = written || self.short.is_some_and(|short| self.write_short(short));
-        let first = self.short.is_none().then_some(&self.meters.requests);
+        let meters = &self.opening.setting.meters;
+        let first = self.short.is_none().then_some(&meters.requests);
         // Where not even the entry of the request is written, no answer was kept back.
-        let last = (first.is_none() || written).then_some(&self.meters.responses);
+        let last = (first.is_none() || written).then_some(&meters.responses);
         let (class, took) = (if written { Class::Done } else { Class::Failed }, self.began.elapsed());
         first.into_iter().chain(last).for_each(|meter| meter.note(class, took));
         written.then_some(()).ok_or_else(|| Error::internal(UNWRITTEN))
@@ -408,7 +409,7 @@ impl Ending {
     /// What was done was done: for so much there is room.
     fn write_short(&self, short: Short) -> bool {
         let entry = short.entry(self.now);
-        let devices = self.setting.devices.iter();
+        let devices = self.opening.setting.devices.iter();
         let written = devices.filter(|device| device.writer.write_short(&device.line(&entry).concat()));
         written.count() > 0
     }
