@@ -12,6 +12,7 @@ use serde::de::{self, Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
 use zeroize::Zeroizing;
 
 use super::base64::{self, CorruptInput};
+use super::weak::is_empty_list;
 
 /// A duration: seconds, or Go's notation (`1h30m`, `90s`), or days (`30d`). Absent, and `null`, are `None`.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -125,9 +126,9 @@ pub fn whole_seconds(duration: Duration) -> Result<i64, String> {
     seconds.ok_or_else(|| format!("time: invalid duration \"{}s\"", duration.as_secs()))
 }
 
-/// A duration in seconds, as [`Ttl`] but for the sign.
+/// A duration in seconds, as [`Ttl`] but for the sign. `null` is `None`.
 #[derive(Clone, Copy)]
-pub struct Seconds(pub i64);
+pub struct Seconds(pub Option<i64>);
 
 impl<'de> Deserialize<'de> for Seconds {
     fn deserialize<D: Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
@@ -141,12 +142,15 @@ impl<'de> Deserialize<'de> for Seconds {
 
             fn visit_str<E: de::Error>(self, text: &str) -> Result<Seconds, E> {
                 let (sign, magnitude) = text.strip_prefix('-').map_or((1, text), |rest| (-1, rest));
+                if magnitude.is_empty() && sign < 0 {
+                    return Err(E::custom(invalid_duration(text)));
+                }
                 let seconds = Ttl::parse(magnitude).and_then(whole_seconds).map_err(E::custom)?;
-                Ok(Seconds(sign * seconds))
+                Ok(Seconds(Some(sign * seconds)))
             }
 
             fn visit_unit<E>(self) -> Result<Seconds, E> {
-                Ok(Seconds(0))
+                Ok(Seconds(None))
             }
         }
         deserializer.deserialize_any(Text)
@@ -287,6 +291,9 @@ impl<'de> Deserialize<'de> for JsonMap {
             }
 
             fn visit_str<E: de::Error>(self, json: &str) -> Result<JsonMap, E> {
+                if is_empty_list(json) {
+                    return Ok(JsonMap::default());
+                }
                 match serde_json::from_str(json).map_err(E::custom)? {
                     serde_json::Value::Object(map) => Ok(JsonMap(map)),
                     serde_json::Value::Null => Ok(JsonMap::default()),

@@ -51,6 +51,12 @@ fn decode_members<T: DeserializeOwned>(
 /// A field whose name begins so is a group: a struct of parameters that several requests have, beside their own.
 pub const GROUP: char = '$';
 
+/// Whether a JSON value is a list of nothing. Where a map is asked for, that is an empty map: some languages write it so.
+pub fn is_empty_list(json: &str) -> bool {
+    let items = json.strip_prefix('[').and_then(|rest| rest.strip_suffix(']'));
+    items.is_some_and(|items| items.trim_ascii().is_empty())
+}
+
 /// The text of the object that all parameters together are, known to be well formed; `{}` if there are none.
 pub fn object(params: &Params) -> Result<Cow<'_, str>, Error> {
     members::object(params)
@@ -432,6 +438,7 @@ impl<'de> Value<'de> {
         match self.scalar()? {
             Scalar::Null => Ok(Members::default()),
             Scalar::Object(json) => Members::of_object(json).map_err(FieldError::Syntax),
+            Scalar::List(json) if is_empty_list(json) => Ok(Members::default()),
             other => Err(FieldError::unconvertible("map", other.go_type())),
         }
     }

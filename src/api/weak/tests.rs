@@ -190,6 +190,9 @@ fn lists_maps_and_structs() {
     check(r#"{"x":"5","unknown":[1]}"#, Ok(Nested { x: 5, flag: None }));
     check(r#"[{"flag":"t"},{}]"#, Ok(vec![Nested { x: 0, flag: Some(true) }, Nested { x: 0, flag: None }]));
     check("null", Ok(Nested { x: 0, flag: None }));
+    check("[ ]", Ok(Nested { x: 0, flag: None }));
+    check("[]", Ok(BTreeMap::<String, i64>::new()));
+    check::<Nested>("[1]", Err("'' expected type 'map', got unconvertible type '[]interface {}'"));
     check::<Nested>("\"x\"", Err("'' expected type 'map', got unconvertible type 'string'"));
 }
 

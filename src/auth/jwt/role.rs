@@ -227,9 +227,9 @@ impl WriteRole {
         };
         self.older.apply(&mut role.token, &mut role.older)?;
         self.token.apply(&mut role.token)?;
-        set(&mut role.expiration_leeway_s, self.expiration_leeway.map(|Seconds(leeway)| leeway));
-        set(&mut role.not_before_leeway_s, self.not_before_leeway.map(|Seconds(leeway)| leeway));
-        set(&mut role.clock_skew_leeway_s, self.clock_skew_leeway.map(|Seconds(leeway)| leeway));
+        set(&mut role.expiration_leeway_s, self.expiration_leeway.and_then(|Seconds(leeway)| leeway));
+        set(&mut role.not_before_leeway_s, self.not_before_leeway.and_then(|Seconds(leeway)| leeway));
+        set(&mut role.clock_skew_leeway_s, self.clock_skew_leeway.and_then(|Seconds(leeway)| leeway));
         set_some(&mut role.bound_audiences, self.bound_audiences.map(|CommaList(list)| list));
         set(&mut role.bound_subject, self.bound_subject);
         set_some(&mut role.bound_claims, self.bound_claims.map(|JsonMap(claims)| claims));

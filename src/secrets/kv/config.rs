@@ -32,7 +32,7 @@ pub(super) struct ReadConfig {}
 /// Changes settings of the mount. Parameters that are absent change nothing.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct WriteConfig {
-    /// How many versions of a secret are kept; 0 keeps 10.
+    /// How many versions of a secret are kept, if the secret does not ask for more; 0 keeps as many as it asks for, or 10.
     max_versions: Option<i64>,
     /// Whether every write needs `options.cas`.
     cas_required: Option<bool>,
@@ -72,8 +72,8 @@ impl Endpoint for WriteConfig {
             let mut config = found.map(|found| found.value).unwrap_or_default();
             config.max_versions = most.unwrap_or(config.max_versions);
             config.cas_required = self.cas_required.unwrap_or(config.cas_required);
-            let Seconds(after) = self.delete_version_after.unwrap_or(Seconds(config.delete_version_after_s));
-            config.delete_version_after_s = after.max(NEVER_S);
+            let after = self.delete_version_after.and_then(|Seconds(after)| after);
+            config.delete_version_after_s = after.unwrap_or(config.delete_version_after_s).max(NEVER_S);
             config.metadata_cas_required = self.metadata_cas_required.unwrap_or(config.metadata_cas_required);
             change.put(PATH, &config)?;
             Ok(store::committed(change)?.then_some(()))

@@ -38,6 +38,16 @@ impl CustomMetadata {
         Ok(Some(texts))
     }
 
+    /// Refuses what a patch would set beyond the limits, whatever there is.
+    pub(super) fn check_patch(&self) -> Result<(), Error> {
+        let Self::Given(values) = self else { return Ok(()) };
+        let mut texts = BTreeMap::new();
+        for (name, value) in values {
+            texts.extend(value.text()?.map(|text| (name.clone(), text.to_owned())));
+        }
+        metadata::check(FIELD, &texts)
+    }
+
     /// Changes what there is.
     pub(super) fn merge_into(&self, texts: &mut Option<BTreeMap<String, String>>) -> Result<(), Error> {
         let Self::Given(values) = self else {
@@ -85,6 +95,14 @@ impl<'de> Deserialize<'de> for CustomMetadata {
 
             fn visit_str<E: de::Error>(self, _: &str) -> Result<CustomMetadata, E> {
                 Err(E::custom("'' expected a map, got 'string'"))
+            }
+
+            /// An empty list is an empty map.
+            fn visit_seq<A: SeqAccess<'de>>(self, mut seq: A) -> Result<CustomMetadata, A::Error> {
+                match seq.next_element::<Value>()? {
+                    None => Ok(CustomMetadata::Given(BTreeMap::new())),
+                    Some(_) => Err(de::Error::custom("'' expected a map, got 'slice'")),
+                }
             }
 
             fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<CustomMetadata, A::Error> {

@@ -133,13 +133,16 @@ impl Entry {
         }
     }
 
-    /// Adds a version. Returns the slots of those that are not kept any longer.
+    /// Adds a version. Returns the slots of those that are not kept any longer. Of what the secret and its mount ask for,
+    /// the more is kept.
     pub(super) fn add_version(&mut self, now: Timestamp, config: &Config) -> Vec<u64> {
         self.current += 1;
         self.updated = now;
         self.versions.push(Version::new(now, self.expiry(now, config)));
-        let settings = [self.settings.max_versions, config.max_versions, MAX_VERSIONS_DEFAULT];
-        let most = settings.into_iter().find(|most| *most > 0).map_or(1, u64::from);
+        let most = match self.settings.max_versions.max(config.max_versions) {
+            0 => u64::from(MAX_VERSIONS_DEFAULT),
+            most => u64::from(most),
+        };
         if self.current - self.oldest < most {
             return Vec::new();
         }
@@ -360,6 +363,8 @@ mod tests {
         check(5, 2, 0, 4, 4);
         check(5, 0, 3, 3, 3);
         check(5, 4, 3, 2, 2);
+        check(5, 2, 3, 3, 3);
+        check(12, 1, 11, 2, 2);
         check(3, 1, 0, 3, 3);
         check(20, 100, 3, 0, 1);
     }

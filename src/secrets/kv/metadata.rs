@@ -1,5 +1,7 @@
 //! The metadata of a secret: shown, written, patched, and deleted with everything it describes.
 
+use std::time::Duration;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -7,7 +9,7 @@ use super::config::{self, Config};
 use super::custom_metadata::CustomMetadata;
 use super::data::NOT_FOUND;
 use super::entry::{Entry, Settings};
-use super::{Kv2, check_path};
+use super::{Kv2, check_path, invalid};
 use crate::api::fields::{self, Ttl};
 use crate::api::json::Object;
 use crate::api::route::Captures;
@@ -27,7 +29,7 @@ pub(super) struct ReadMetadata {
 pub(super) struct WriteMetadata {
     /// The secret.
     path: String,
-    /// How many versions are kept; 0 keeps as many as the mount says.
+    /// How many versions are kept, if the mount does not keep more; 0 keeps as many as the mount says.
     max_versions: Option<i64>,
     /// Whether every write needs `options.cas`.
     cas_required: Option<bool>,
@@ -41,12 +43,12 @@ pub(super) struct WriteMetadata {
     metadata_cas_required: Option<bool>,
 }
 
-/// Changes settings of a secret. Parameters that are absent change nothing, `null` takes a setting back.
+/// Changes settings of a secret. Parameters that are absent change nothing, `null` takes most settings back.
 #[derive(Deserialize, JsonSchema)]
 pub(super) struct PatchMetadata {
     /// The secret.
     path: String,
-    /// How many versions are kept; 0 keeps as many as the mount says.
+    /// How many versions are kept, if the mount does not keep more; 0 keeps as many as the mount says.
     max_versions: Option<i64>,
     /// Whether every write needs `options.cas`.
     cas_required: Option<bool>,
@@ -71,6 +73,9 @@ impl Endpoint for ReadMetadata {
     type On = Kv2;
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
+        if self.path.is_empty() {
+            return Ok(invalid::reply(call));
+        }
         let found = kv.find(&call.view()?, &self.path)?.ok_or(Error::NotFound)?;
         Ok(Reply::object(|shown| show(&found.entry, shown)))
     }
@@ -104,6 +109,9 @@ impl Endpoint for WriteMetadata {
     type On = Kv2;
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
+        if self.path.is_empty() {
+            return Ok(invalid::reply(call));
+        }
         check_path(&self.path)?;
         let view = call.view()?;
         let config = kv.config(&view)?;
@@ -111,7 +119,7 @@ impl Endpoint for WriteMetadata {
         let changes = Changes {
             max_versions: self.max_versions,
             cas_required: self.cas_required,
-            delete_version_after: self.delete_version_after,
+            delete_version_after: self.delete_version_after.and_then(|Ttl(after)| after),
             metadata_cas: self.metadata_cas,
             metadata_cas_required: self.metadata_cas_required,
         };
@@ -139,12 +147,18 @@ impl Endpoint for PatchMetadata {
     type On = Kv2;
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
+        if self.path.is_empty() {
+            return Ok(invalid::reply(call));
+        }
+        if let Some(custom_metadata) = &self.custom_metadata {
+            custom_metadata.check_patch()?;
+        }
         let view = call.view()?;
         let config = kv.config(&view)?;
         let changes = Changes {
             max_versions: self.max_versions,
             cas_required: self.cas_required,
-            delete_version_after: self.delete_version_after,
+            delete_version_after: self.delete_version_after.and_then(|Ttl(after)| after),
             metadata_cas: self.metadata_cas,
             metadata_cas_required: self.metadata_cas_required,
         };
@@ -166,7 +180,7 @@ impl Endpoint for PatchMetadata {
 struct Changes {
     max_versions: Option<i64>,
     cas_required: Option<bool>,
-    delete_version_after: Option<Ttl>,
+    delete_version_after: Option<Duration>,
     metadata_cas: Option<i64>,
     metadata_cas_required: Option<bool>,
 }
@@ -198,9 +212,8 @@ impl Changes {
         if let Some(wanted) = self.max_versions {
             settings.max_versions = config::max_versions(wanted)?;
         }
-        if let Some(Ttl(after)) = self.delete_version_after {
-            let seconds = fields::whole_seconds(after.unwrap_or_default());
-            settings.delete_version_after_s = seconds.map_err(Error::invalid)?;
+        if let Some(after) = self.delete_version_after {
+            settings.delete_version_after_s = fields::whole_seconds(after).map_err(Error::invalid)?;
         }
         settings.cas_required = self.cas_required.unwrap_or(settings.cas_required);
         settings.metadata_cas_required = self.metadata_cas_required.unwrap_or(settings.metadata_cas_required);
@@ -225,6 +238,9 @@ impl Endpoint for DeleteMetadata {
     type On = Kv2;
 
     fn run(self, kv: &Kv2, call: &Call<'_>) -> Result<Reply, Error> {
+        if self.path.is_empty() {
+            return Ok(invalid::reply(call));
+        }
         kv.change(&call.view()?, &self.path, |found, versions| {
             if let Some(entry) = found.take() {
                 versions.delete(&entry, entry.numbered().map(|(number, _)| number));

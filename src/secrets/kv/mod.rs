@@ -62,6 +62,7 @@ const ROUTES: &[Route<Kv2>] = &[
     list::<invalid::Invalid>        ("data"),
     patch::<invalid::Invalid>       ("data"),
     delete::<invalid::Invalid>      ("data"),
+    list::<invalid::Invalid>        ("data/{path..}"),
     read::<data::ReadSecret>        ("data/{path..}"),
     upsert::<data::WriteSecret>     ("data/{path..}"),
     patch::<data::PatchSecret>      ("data/{path..}"),

@@ -187,7 +187,7 @@ fn push(char: char, out: &mut Wiped) {
 
 // === as a parameter, and as it is stored ===
 
-/// The parameter `data`: an object, or `null`.
+/// The parameter `data`: an object, or `null`. An empty list is an empty object, as clients in PHP write it.
 pub(super) struct Given(pub Text);
 
 impl<'de> Deserialize<'de> for Given {
@@ -204,6 +204,7 @@ impl<'de> Deserialize<'de> for Given {
                 let found = match json.as_bytes().first() {
                     Some(b'{' | b'n') => return Text::of(json).map(Given).map_err(E::custom),
                     Some(b'"') => "string",
+                    Some(b'[') if weak::is_empty_list(json) => return Text::of("{}").map(Given).map_err(E::custom),
                     Some(b'[') => "[]interface {}",
                     Some(b't' | b'f') => "bool",
                     Some(_) | None => "json.Number",

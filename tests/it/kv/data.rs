@@ -117,7 +117,7 @@ fn roots_are_no_secrets() {
         assert!(answer["warnings"][0].as_str().unwrap().contains(expected), "{method} {path}: {answer}");
         assert_eq!(answer["warnings"].as_array().unwrap().len(), 1);
     };
-    for path in ["secret/data", "secret/delete", "secret/undelete", "secret/destroy"] {
+    for path in ["secret/data", "secret/metadata", "secret/delete", "secret/undelete", "secret/destroy"] {
         for method in ["GET", "PUT", "DELETE"] {
             warned(method, path, "Non-listing operations on the root of a K/V v2 mount are not supported.");
         }
@@ -129,7 +129,57 @@ fn roots_are_no_secrets() {
     warned("GET", "secret", "'vault kv get'");
     let refused = "1 error occurred:\n\t* unsupported operation\n\n";
     server.get("secret/destroy/k").refused(405, refused);
-    server.list("secret/data/k").refused(405, refused);
+    server.list("secret/subkeys/k").refused(405, refused);
+    // A secret lists nothing; who asks for it is told where lists are.
+    let listed = server.list("secret/data/k").expect(404).json();
+    assert!(listed["warnings"][0].as_str().unwrap().contains("'vault kv list'"), "{listed}");
+}
+
+/// What languages without a difference between empty maps and empty lists send.
+#[test]
+fn an_empty_list_is_an_empty_map() {
+    let server = TestServer::with_all_engines();
+    server.post("secret/data/k", &json!({"data": {"a": 1}, "options": []})).expect(200);
+    server.post("secret/metadata/k", &json!({"custom_metadata": {"a": "b"}})).expect(204);
+    server.send(&patch("secret/metadata/k", &json!({"custom_metadata": []}))).expect(204);
+    assert_eq!(server.get("secret/metadata/k").data()["custom_metadata"], json!({"a": "b"}));
+    server.post("secret/metadata/k", &json!({"custom_metadata": []})).expect(204);
+    assert_eq!(server.get("secret/metadata/k").data()["custom_metadata"], json!({}));
+    server.send(&patch("secret/data/k", &json!({"data": []}))).expect(200);
+    assert_eq!(read(&server, "k"), json!({"a": 1}));
+    server.send(&request("POST", "secret/data/k").body(r#"{"data":[ ]}"#)).expect(200);
+    assert_eq!(read(&server, "k"), json!({}));
+    server.post("secret/data/k", &json!({"data": [1]})).expect(400);
+    server.post("secret/metadata/k", &json!({"custom_metadata": ["a"]})).expect(400);
+}
+
+#[test]
+fn a_duration_of_null_changes_nothing() {
+    let server = TestServer::with_all_engines();
+    let (hour, null) = (json!({"delete_version_after": "1h"}), json!({"delete_version_after": null}));
+    for path in ["secret/config", "secret/metadata/k"] {
+        server.post(path, &hour).expect(204);
+        server.post(path, &null).expect(204);
+        assert_eq!(server.get(path).data()["delete_version_after"], "1h0m0s", "{path}");
+    }
+    server.send(&patch("secret/metadata/k", &null)).expect(204);
+    assert_eq!(server.get("secret/metadata/k").data()["delete_version_after"], "1h0m0s");
+    server.post("secret/metadata/other", &null).expect(204);
+    server.get("secret/metadata/other").refused(404, "");
+    server.post("secret/config", &json!({"delete_version_after": "-"})).expect(400);
+}
+
+/// A mount keeps what each of its secrets is to keep, and more where a secret asks for more.
+#[test]
+fn the_larger_of_two_maxima_counts() {
+    let server = TestServer::with_all_engines();
+    server.post("secret/config", &json!({"max_versions": 3})).expect(204);
+    for (key, own, oldest) in [("few", 1, 4), ("none", 0, 4), ("many", 5, 2)] {
+        server.post(&format!("secret/metadata/{key}"), &json!({"max_versions": own})).expect(204);
+        (0..6).for_each(|number| drop(write(&server, key, &json!({"n": number}))));
+        let metadata = server.get(&format!("secret/metadata/{key}")).data();
+        assert_eq!((&metadata["oldest_version"], &metadata["max_versions"]), (&json!(oldest), &json!(own)), "{key}");
+    }
 }
 
 #[test]
@@ -148,6 +198,8 @@ fn what_clients_get_wrong_is_told() {
     assert!(negative.error().contains("cannot provide negative value '-1s'"), "{}", negative.error());
     let nested = server.post("secret/metadata/k", &json!({"custom_metadata": {"a": {}}}));
     assert!(nested.expect(400).error().starts_with("custom_metadata validation failed: "));
+    let unnamed = server.send(&patch("secret/metadata/none", &json!({"custom_metadata": {"": "v"}})));
+    assert!(unnamed.expect(400).error().contains("length of key \"\" is 0"));
     let cas = json!({"options": {"cas": null}, "data": {}});
     server.post("secret/data/k", &cas).refused(400, "check-and-set parameter did not match the current version");
     // A form is no way to write a map.

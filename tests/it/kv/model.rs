@@ -198,9 +198,9 @@ impl Model {
         secret.written += 1;
         secret.updated = now;
         secret.versions.insert(secret.written, Version { created: now, deletion, destroyed: false, data });
-        let most = match (secret.settings.max_versions, self.mount.max_versions) {
-            (0, 0) => 10,
-            (0, most) | (most, _) => most,
+        let most = match secret.settings.max_versions.max(self.mount.max_versions) {
+            0 => 10,
+            most => most,
         };
         if secret.written >= secret.oldest + most {
             secret.oldest = secret.written - most + 1;
