@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use schemars::JsonSchema;
-use serde::Deserialize;
+use serde::{Deserialize, Deserializer};
 use serde_json::value::RawValue;
 use uuid::Uuid;
 
@@ -105,9 +105,13 @@ impl Endpoint for ReadPlain {
     fn run(self, kv: &Kv1, call: &Call<'_>) -> Result<Reply, Error> {
         let found = kv.find(&call.view()?, &self.path)?.ok_or(Error::NotFound)?;
         let data = found.latest_data(call.now).ok_or(Error::NotFound)?;
-        let reply = Reply::json(secret::copy(data)).lease(found.lease_s.unwrap_or(kv.lease_s));
-        // Only what names its lease is renewed.
-        Ok(if kv.leased { reply.leased(found.lease_s.is_some()) } else { reply })
+        let reply = Reply::json(secret::copy(data));
+        if !kv.leased {
+            return Ok(reply.lease(found.lease_s.unwrap_or(kv.lease_s)));
+        }
+        // No lease is of no time. Only what names its lease is renewed.
+        let lease_s = found.lease_s.filter(|lease_s| *lease_s > 0);
+        Ok(reply.lease(lease_s.unwrap_or(kv.lease_s)).leased(found.lease_s.is_some()))
     }
 }
 
@@ -146,21 +150,30 @@ impl Endpoint for DeletePlain {
     }
 }
 
-/// The lease that a secret names: a duration called `ttl`, or else `lease`.
+/// The lease that a secret names: a duration called `ttl`, or else `lease`. Zero is one too, and tells clients to choose
+/// for themselves; what is negative is no longer than that.
 fn lease_s(data: &[u8]) -> Option<u64> {
     #[derive(Deserialize)]
     struct Named<'d> {
-        #[serde(borrow)]
+        #[serde(borrow, default, deserialize_with = "present")]
         ttl: Option<&'d RawValue>,
-        #[serde(borrow)]
+        #[serde(borrow, default, deserialize_with = "present")]
         lease: Option<&'d RawValue>,
     }
     let named: Named<'_> = serde_json::from_slice(data).ok()?;
-    let text = named.ttl.or(named.lease)?.get();
+    let text = match named.ttl.or(named.lease)?.get() {
+        "null" => "",
+        text => text,
+    };
     let unquoted = serde_json::from_str::<String>(text).ok();
-    let lease = Ttl::parse(unquoted.as_deref().unwrap_or(text)).ok()?;
-    // Less than a second is a lease too, of no whole second; zero names none.
-    Some(lease).filter(|lease| !lease.is_zero()).map(|lease| lease.as_secs())
+    let text = unquoted.as_deref().unwrap_or(text);
+    let magnitude = Ttl::parse(text.strip_prefix('-').filter(|rest| !rest.is_empty()).unwrap_or(text)).ok()?;
+    Some(if text.starts_with('-') { 0 } else { magnitude.as_secs() })
+}
+
+/// A member that is there is `Some`, even when it is `null`.
+fn present<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Option<&'de RawValue>, D::Error> {
+    <&RawValue>::deserialize(deserializer).map(Some)
 }
 
 #[cfg(test)]
@@ -177,12 +190,18 @@ mod tests {
         check(r#"{"lease":"90s","ttl":"1m"}"#, Some(60));
         check(r#"{"ttl":"nonsense"}"#, None);
         check(r#"{"ttl":{"a":1}}"#, None);
-        check(r#"{"ttl":""}"#, None);
-        check(r#"{"ttl":-5}"#, None);
-        check(r#"{"ttl":0}"#, None);
-        check(r#"{"ttl":"0s"}"#, None);
+        check(r#"{"ttl":true}"#, None);
+        check(r#"{"ttl":1.5}"#, None);
+        check(r#"{"ttl":"-"}"#, None);
+        check(r#"{"ttl":"nonsense","lease":5}"#, None);
+        check(r#"{"ttl":""}"#, Some(0));
+        check(r#"{"ttl":-5}"#, Some(0));
+        check(r#"{"ttl":"-5m"}"#, Some(0));
+        check(r#"{"ttl":0}"#, Some(0));
+        check(r#"{"ttl":"0s"}"#, Some(0));
         check(r#"{"ttl":"100ms"}"#, Some(0));
         check(r#"{"ttl":"1500ms"}"#, Some(1));
-        check(r#"{"ttl":null,"lease":5}"#, Some(5));
+        check(r#"{"ttl":null}"#, Some(0));
+        check(r#"{"ttl":null,"lease":5}"#, Some(0));
     }
 }

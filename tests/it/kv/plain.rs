@@ -32,4 +32,13 @@ fn the_lease_is_that_of_the_mount_or_its_own() {
     assert_eq!((lease("kv/k"), lease("kv/own")), (json!(2_764_800), json!(7)));
     server.post("sys/mounts/kv/tune", &json!({"default_lease_ttl": "1h"})).expect(204);
     assert_eq!((lease("kv/k"), lease("kv/own")), (json!(3_600), json!(7)));
+    // To name no time is not to leave it to the mount.
+    for ttl in [json!(0), json!("0s"), json!(""), json!(null), json!(-5)] {
+        server.post("kv/own", &json!({"ttl": ttl})).expect(204);
+        assert_eq!(lease("kv/own"), 0, "{ttl}");
+    }
+    for ttl in [json!("soon"), json!(1.5), json!(true)] {
+        server.post("kv/own", &json!({"ttl": ttl})).expect(204);
+        assert_eq!(lease("kv/own"), 3_600, "{ttl}");
+    }
 }

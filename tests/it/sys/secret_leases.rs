@@ -71,6 +71,9 @@ fn every_read_has_a_lease_of_its_own() {
     assert_eq!(long["lease_duration"], 14_400);
     let text = "TTL of \"100h\" exceeded the effective max_ttl of \"4h\"; TTL value is capped accordingly";
     assert_eq!(long["warnings"], json!([text]));
+    // And no lease is of no time.
+    server.post("leased/zero", &json!({"ttl": 0})).expect(204);
+    assert_eq!(told("leased/zero"), (json!(7_200), json!(true)));
     // Other mounts give none.
     server.post("sys/mounts/kv", &json!({"type": "kv"})).expect(204);
     server.post("kv/k", &json!({"ttl": "1h"})).expect(204);
