@@ -5,7 +5,7 @@ use serde::Deserialize;
 
 use super::entry::describe;
 use super::mounts::{NewMount, slashed};
-use super::tune::{ReadTune, TuneMount, refuse_lockout};
+use super::tune::{LockoutConfig, ReadTune, TuneMount, refuse_lockout};
 use crate::api::fields::TextMap;
 use crate::api::{Error, Reply};
 use crate::core::Core;
@@ -71,7 +71,11 @@ impl Endpoint for EnableLogin {
         let path = slashed(&self.path);
         let at = format!("{AUTH_PREFIX}{path}");
         let entry = self.mount.entry(at, self.kind, self.options, core, |kind, config| {
-            if config.user_lockout_config.is_some() { refuse_lockout(kind) } else { Ok(()) }
+            if config.user_lockout_config.as_ref().is_some_and(LockoutConfig::is_given) {
+                refuse_lockout(kind)
+            } else {
+                Ok(())
+            }
         })?;
         if entry.kind == "token" {
             return Err(Error::invalid("token credential backend cannot be instantiated"));

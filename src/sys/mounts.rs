@@ -111,7 +111,8 @@ impl NewMount {
         refuse_contradiction(&self.config, &core.settings)?;
         let mut tune = Tune { description: self.description, ..Tune::default() };
         tune.options = options.map(|options| options.0).filter(|options| !options.is_empty());
-        let kind = engine_type(kind, self.plugin_name, &mut tune)?;
+        let plugin_name = [&self.config.plugin_name, &self.plugin_name].into_iter().find(|name| !name.is_empty());
+        let kind = engine_type(kind, plugin_name.cloned().unwrap_or_default(), &mut tune)?;
         check(&kind, &self.config)?;
         self.config.apply(&mut tune)?;
         let Self { local, seal_wrap, external_entropy_access, .. } = self;

@@ -101,7 +101,8 @@ impl Endpoint for TuneMount {
         if self.token_type.is_some() {
             refuse_token_type(&path, mount.kind)?;
         }
-        if self.user_lockout_config.is_some() {
+        let user_lockout_config = self.user_lockout_config.filter(LockoutConfig::is_given);
+        if user_lockout_config.is_some() {
             refuse_lockout(mount.kind)?;
         }
         let config = Config {
@@ -114,7 +115,8 @@ impl Endpoint for TuneMount {
             passthrough_request_headers: self.passthrough_request_headers,
             allowed_response_headers: self.allowed_response_headers,
             token_type: self.token_type,
-            user_lockout_config: self.user_lockout_config,
+            user_lockout_config,
+            plugin_name: String::new(),
         };
         let mut reply = Reply::nothing();
         active.mounts.tune(&call.view()?, &path, |tune| {
@@ -155,6 +157,8 @@ pub(super) struct Config {
     token_type: Option<String>,
     /// When a login method locks names out.
     pub(super) user_lockout_config: Option<LockoutConfig>,
+    /// The type, where `type` is `plugin`.
+    pub(super) plugin_name: String,
 }
 
 impl Config {
@@ -188,7 +192,7 @@ impl Config {
         if let Some(kind) = self.token_type {
             tune.token_kind = TokenKind::of(&kind).ok_or_else(|| Error::invalid("invalid value for 'token_type'"))?;
         }
-        if let Some(lockout) = self.user_lockout_config {
+        if let Some(lockout) = self.user_lockout_config.filter(LockoutConfig::is_given) {
             lockout.apply(tune.user_lockout.get_or_insert_default())?;
         }
         Ok(())
@@ -218,6 +222,15 @@ pub(super) struct LockoutConfig {
 }
 
 impl LockoutConfig {
+    /// Whether anything is asked for; by `null` and by an empty object nothing is.
+    pub(super) fn is_given(&self) -> bool {
+        !self.lockout_threshold.is_empty()
+            || self.lockout_duration.is_some()
+            || self.lockout_counter_reset.is_some()
+            || self.lockout_counter_reset_duration.is_some()
+            || self.lockout_disable.is_some()
+    }
+
     fn apply(self, own: &mut UserLockout) -> Result<(), Error> {
         if !self.lockout_threshold.is_empty() {
             let text = &self.lockout_threshold;
@@ -285,7 +298,8 @@ fn set_options(kind: &str, tune: &mut Tune, mut options: BTreeMap<String, String
     let own = tune.options.get_or_insert_default();
     let mut warning = None;
     if let Some(asked) = options.get_mut(VERSION) {
-        let current = own.get(VERSION).and_then(|version| version.parse().ok()).unwrap_or(1);
+        // A mount that never had one says 0, though it is of version 1.
+        let current = own.get(VERSION).and_then(|version| version.parse().ok()).unwrap_or(0);
         let version = next_version(kind, current, asked)?;
         *asked = version.to_string();
         warning = (version > current).then(|| {
@@ -305,7 +319,7 @@ fn next_version(kind: &str, current: i64, asked: &str) -> Result<i64, Error> {
     if !VERSIONED.contains(&kind) {
         return Err(Error::invalid(format!("secrets engine {kind:?} does not allow setting a version")));
     }
-    let version: i64 = asked.parse().map_err(|_| {
+    let version: i64 = if asked.is_empty() { Ok(0) } else { asked.parse() }.map_err(|_| {
         Error::invalid(format!("unable to parse options: strconv.ParseInt: parsing {asked:?}: invalid syntax"))
     })?;
     match version {
@@ -342,7 +356,8 @@ mod tests {
             });
             assert_eq!(outcome.map_err(|error| error.to_string()), expected.map(str::to_owned).map_err(str::to_owned));
         };
-        check("kv", &[], &[("version", "1")], Ok("version=1"));
+        check("kv", &[], &[("version", "1")], Ok("version=1 !"));
+        check("kv", &[("version", "1")], &[("version", "1")], Ok("version=1"));
         check("kv", &[], &[("version", "2")], Ok("version=2 !"));
         check("kv", &[("version", "1")], &[("version", "02"), ("a", "b")], Ok("a=b version=2 !"));
         check("generic", &[("version", "2")], &[("version", "2")], Ok("version=2"));
@@ -351,6 +366,7 @@ mod tests {
         check("kv", &[("version", "2")], &[("version", "1")], Err("cannot downgrade mount from version 2"));
         check("kv", &[], &[("version", "7")], Err("invalid version provided: 7"));
         check("kv", &[], &[("version", "0")], Err("invalid version provided: 0"));
+        check("kv", &[("version", "2")], &[("version", "")], Err("invalid version provided: 0"));
         let text = "unable to parse options: strconv.ParseInt: parsing \"x\": invalid syntax";
         check("kv", &[], &[("version", "x")], Err(text));
         let text = "secrets engine \"transit\" does not allow setting a version";

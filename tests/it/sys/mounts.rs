@@ -80,6 +80,25 @@ fn what_is_tuned_is_told_and_kept() {
     assert_eq!(server.get("sys/mounts/transit").data()["config"]["default_lease_ttl"], 0);
 }
 
+/// Clients send all that they know, empty where nobody said anything.
+#[test]
+fn what_is_empty_asks_for_nothing() {
+    let server = TestServer::start();
+    let config = json!({"user_lockout_config": {}, "audit_non_hmac_request_keys": null});
+    for config in [json!([]), json!({}), json!(null), config] {
+        server.post("sys/mounts/new", &json!({"type": "kv", "config": config, "options": []})).expect(204);
+        let entry = server.get("sys/mounts/new").data();
+        let expected = json!({"default_lease_ttl": 0, "force_no_cache": false, "max_lease_ttl": 0});
+        assert_eq!((&entry["config"], &entry["options"]), (&expected, &Value::Null), "{config}");
+        server.delete("sys/mounts/new").expect(204);
+    }
+    let before = server.get("sys/mounts/transit").data();
+    for lockout in [json!({}), json!([]), json!(null)] {
+        server.post("sys/mounts/transit/tune", &json!({"user_lockout_config": lockout})).expect(204);
+    }
+    assert_eq!(server.get("sys/mounts/transit").data(), before);
+}
+
 /// Regression: a tune that is refused at its last parameter kept those before.
 #[test]
 fn a_refused_tune_changes_nothing() {
@@ -251,25 +270,38 @@ fn records_of_a_removed_mount_go_in_the_background() {
 #[test]
 fn the_version_of_kv_only_rises() {
     let server = TestServer::start();
-    for (path, body) in [
-        ("plain", json!({"type": "kv"})),
-        ("generic", json!({"type": "generic"})),
-        ("one", json!({"type": "kv-v1"})),
-        ("named", json!({"type": "plugin", "plugin_name": "kv", "options": {"version": 1}})),
+    let config = json!({"plugin_name": "kv"});
+    for (path, body, version) in [
+        ("plain", json!({"type": "kv"}), 0),
+        ("generic", json!({"type": "generic"}), 0),
+        ("one", json!({"type": "kv-v1"}), 1),
+        ("named", json!({"type": "plugin", "plugin_name": "kv", "options": {"version": 1}}), 1),
+        ("configured", json!({"type": "plugin", "plugin_name": "mine", "config": config}), 0),
     ] {
         server.post(&format!("sys/mounts/{path}"), &body).expect(204);
         server.post(&format!("{path}/a"), &json!({"v": 1})).expect(204);
         let tune = format!("sys/mounts/{path}/tune");
-        server.post(&tune, &json!({"options": {"version": "1"}})).expect(204);
         server.post(&tune, &json!({"options": {"version": "3"}})).refused(400, "invalid version provided: 3");
-        let answer = server.post(&tune, &json!({"options": {"version": 2}})).expect(200).json();
-        let warning = "Upgrading mount from version 1 to version 2. This mount will be unavailable for a brief period \
-                       and will resume service shortly.";
-        assert_eq!((&answer["data"], &answer["warnings"]), (&Value::Null, &json!([warning])), "{path}");
+        let upgrade = |from: i32, to: i32| {
+            let answer = server.post(&tune, &json!({"options": {"version": to}}));
+            if from == to {
+                return drop(answer.expect(204));
+            }
+            let answer = answer.expect(200).json();
+            let warning = format!(
+                "Upgrading mount from version {from} to version {to}. This mount will be unavailable for a brief period \
+                 and will resume service shortly."
+            );
+            assert_eq!((&answer["data"], &answer["warnings"]), (&Value::Null, &json!([warning])), "{path}");
+        };
+        upgrade(version, 1);
+        assert_eq!(server.get(&format!("{path}/a")).data(), json!({"v": 1}));
+        upgrade(1, 2);
         assert_eq!(server.get(&format!("{path}/data/a")).data()["data"], json!({"v": 1}));
         assert_eq!(server.get(&tune).data()["options"], json!({"version": "2"}));
         let down = server.post(&tune, &json!({"options": {"version": "1"}}));
         down.refused(400, "cannot downgrade mount from version 2");
+        server.post(&tune, &json!({"options": {"version": ""}})).refused(400, "invalid version provided: 0");
     }
     server.post("sys/mounts/two", &json!({"type": "kv-v2"})).expect(204);
     let entry = server.get("sys/mounts/two").data();
