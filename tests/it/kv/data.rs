@@ -176,7 +176,7 @@ fn the_larger_of_two_maxima_counts() {
     server.post("secret/config", &json!({"max_versions": 3})).expect(204);
     for (key, own, oldest) in [("few", 1, 4), ("none", 0, 4), ("many", 5, 2)] {
         server.post(&format!("secret/metadata/{key}"), &json!({"max_versions": own})).expect(204);
-        (0..6).for_each(|number| drop(write(&server, key, &json!({"n": number}))));
+        (0..6).for_each(|number| _ = write(&server, key, &json!({"n": number})));
         let metadata = server.get(&format!("secret/metadata/{key}")).data();
         assert_eq!((&metadata["oldest_version"], &metadata["max_versions"]), (&json!(oldest), &json!(own)), "{key}");
     }
