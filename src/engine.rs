@@ -14,7 +14,7 @@ use crate::access::Admitted;
 use crate::access::gate::{self, Ask};
 use crate::access::tokens::TokenRecord;
 use crate::api::route::{Access, Captures, Match, Row, Shape, Table, Work};
-use crate::api::{Data, Error, Grant, Op, Params, Reply, Request, TokenParams, weak};
+use crate::api::{Data, Error, Grant, Op, Params, Reply, Request, TokenParams, exact, weak};
 use crate::barrier::View;
 use crate::clock::Timestamp;
 
@@ -30,6 +30,8 @@ pub trait Endpoint: DeserializeOwned + JsonSchema {
     type On: ?Sized;
     /// A body that says of itself that it is bytes is taken as such; the parameters are in the query then.
     const TAKES_OCTETS: bool = false;
+    /// Its parameters are read as Go reads a struct: see [`exact`].
+    const EXACT: bool = false;
 
     fn run(self, on: &Self::On, call: &Call<'_>) -> Result<Reply, Error>;
 }
@@ -274,6 +276,9 @@ fn run_upsert<Q: Upsert>(on: &Q::On, call: &Call<'_>) -> Result<Reply, Error> {
 
 /// Decodes the request and runs it. Parameters without effect are worth a warning, where there is an answer to carry it.
 fn decode_and_run<Q: Endpoint>(on: &Q::On, call: &Call<'_>, validated: bool) -> Result<Reply, Error> {
+    if Q::EXACT {
+        return exact::decode::<Q>(&call.request.params)?.run(on, call);
+    }
     let decoded = match &call.request.params {
         Params::Octets(_, query) if Q::TAKES_OCTETS => weak::decode_query::<Q>(&call.captures, query),
         params => weak::decode::<Q>(&call.captures, params),
@@ -315,7 +320,9 @@ impl<E: ?Sized + 'static> Rows<E> {
             }
             // Vault does not know the method at all.
             Match::NoOperation | Match::NoPath if op == Op::Scan => Err(Error::UnknownMethod),
-            Match::NoOperation if self.is_bare(path) => Err(Error::UnknownMethod),
+            Match::NoOperation if self.is_special(path) => Err(Error::UnknownMethod),
+            // The path of a list request was given its slash by the server.
+            Match::NoPath if op == Op::List && self.is_special(path.trim_end_matches('/')) => Err(Error::UnknownMethod),
             Match::NoOperation => Err(Error::UnsupportedOperation),
             Match::NoPath => Err(Error::UnsupportedPath),
         }
@@ -326,10 +333,10 @@ impl<E: ?Sized + 'static> Rows<E> {
         self.routes.iter().map(|route| &route.row).collect()
     }
 
-    /// Whether a path answers without an envelope: such paths have no words for a wrong method either.
-    fn is_bare(&self, path: &str) -> bool {
+    /// Whether a path is one that Vault serves by itself: no envelope, and no words for a wrong method either.
+    fn is_special(&self, path: &str) -> bool {
         Op::ALL.iter().any(|op| match self.table.find(*op, path) {
-            Match::Row(route, _) => self.route(route).is_some_and(|route| route.row.shape == Shape::Bare),
+            Match::Row(route, _) => self.route(route).is_some_and(|route| route.row.is_special()),
             Match::NoOperation | Match::NoPath => false,
         })
     }

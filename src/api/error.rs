@@ -75,6 +75,9 @@ pub enum Error {
     /// The barrier is sealed.
     #[error("Vault is sealed")]
     Sealed,
+    /// The barrier is sealed, and whoever asks would be sent to the server that leads, if there were one.
+    #[error("node is not active")]
+    Inactive,
     /// The server's own failure. Its cause goes to the log, never to the client.
     #[error("internal error: {0}")]
     Internal(Cow<'static, str>),

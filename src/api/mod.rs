@@ -5,6 +5,7 @@
 pub mod base64;
 pub mod credential;
 pub mod error;
+pub mod exact;
 pub mod fields;
 pub mod grant;
 pub mod json;

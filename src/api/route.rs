@@ -27,6 +27,13 @@ pub struct Row {
     pub schema: fn(&mut SchemaGenerator) -> Schema,
 }
 
+impl Row {
+    /// Whether Vault serves it by itself, without the framework that answers for all others.
+    pub fn is_special(&self) -> bool {
+        self.shape == Shape::Bare && self.access != Access::Token
+    }
+}
+
 /// What a caller must bring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Access {

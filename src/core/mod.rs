@@ -276,10 +276,15 @@ impl Core {
         manner: &mut Manner,
     ) -> Result<Option<Reply>, Error> {
         let place = self.sys_place(request.path.strip_prefix(SYS_PATH).ok_or(Error::Sealed)?);
-        let target = place.find(request.op).map_err(|_| Error::Sealed)?;
-        if !target.row.while_sealed {
-            return Err(Error::Sealed);
-        }
+        let target = match place.find(request.op) {
+            _ if request.help => return Err(Error::Sealed),
+            Ok(target) if target.row.while_sealed => target,
+            Ok(target) if target.row.path.starts_with(REKEY_PATHS) && target.row.is_special() => {
+                return Err(Error::Inactive);
+            }
+            Err(Error::UnknownMethod) => return Err(Error::UnknownMethod),
+            Ok(_) | Err(_) => return Err(Error::Sealed),
+        };
         if !thread.suits(target.row.work) {
             return Ok(None);
         }
@@ -369,7 +374,7 @@ impl Core {
     /// The row that an operation on a path leads to, whoever may use it.
     pub(crate) fn row(&self, op: Op, path: &str) -> Result<Option<&'static Row>, Error> {
         let active = self.unsealed()?;
-        let found = match path.strip_prefix(SYS_PATH) {
+        let found = match below_sys(path) {
             Some(rest) => self.tables.sys.find(op, rest).ok().map(|target| target.row),
             None => active.mounts.find(path).and_then(|(mount, rest)| Some(mount.backend.find(op, rest).ok()?.row)),
         };
@@ -377,7 +382,7 @@ impl Core {
     }
 
     fn place_in<'p>(self: &Arc<Self>, active: &Active, path: &'p str) -> Option<Place<'p>> {
-        if let Some(rest) = path.strip_prefix(SYS_PATH) {
+        if let Some(rest) = below_sys(path) {
             return Some(self.sys_place(rest));
         }
         active.mounts.find(path).map(|(mount, rest)| Place::Mount { mount, rest })
@@ -421,6 +426,11 @@ impl Active {
     }
 }
 
+/// What is left of a path there, if it leads below `sys/`; that of the whole mount may lack its slash.
+fn below_sys(path: &str) -> Option<&str> {
+    if path == SYS_PATH.trim_end_matches('/') { Some("") } else { path.strip_prefix(SYS_PATH) }
+}
+
 /// A new random identifier.
 pub(crate) fn new_uuid() -> Uuid {
     let mut bytes = [0; 16];
@@ -431,6 +441,8 @@ pub(crate) fn new_uuid() -> Uuid {
 /// The version of Vault whose behaviour clients may count on; they parse it, so it is plain semver.
 pub const VAULT_VERSION: &str = "1.18.5";
 const SYS_PATH: &str = "sys/";
+/// Below it, those that a sealed server of Vault would send to the one that leads.
+const REKEY_PATHS: &str = "rekey";
 /// Vault's system defaults.
 const LEASE_TTL_DEFAULT: Duration = Duration::from_hours(768);
 const METRICS_RETENTION: Duration = Duration::from_hours(24);

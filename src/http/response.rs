@@ -64,7 +64,9 @@ fn on_the_wire(error: &Error) -> (StatusCode, Told) {
         Error::TooLarge => (StatusCode::PAYLOAD_TOO_LARGE, Told::Plain),
         Error::TooSlow => (StatusCode::REQUEST_TIMEOUT, Told::Plain),
         Error::QuotaExceeded { .. } => (StatusCode::TOO_MANY_REQUESTS, Told::Plain),
-        Error::Unavailable(_) | Error::Locked { .. } | Error::Sealed => (StatusCode::SERVICE_UNAVAILABLE, Told::Plain),
+        Error::Unavailable(_) | Error::Locked { .. } | Error::Sealed | Error::Inactive => {
+            (StatusCode::SERVICE_UNAVAILABLE, Told::Plain)
+        }
         Error::Internal(_) => (StatusCode::INTERNAL_SERVER_ERROR, Told::Logged),
     }
 }
@@ -308,6 +310,7 @@ mod tests {
             ),
             (Error::Unavailable("later".into()), 503, r#""later""#),
             (Error::Sealed, 503, r#""Vault is sealed""#),
+            (Error::Inactive, 503, r#""node is not active""#),
             (
                 Error::internal("the disk burns"),
                 500,

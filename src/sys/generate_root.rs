@@ -8,8 +8,8 @@ use super::init::read_pgp_key;
 use super::unseal::{NO_KEY, read_share, refuse_empty};
 use crate::access::tokens::TOKEN_TEXT_LEN;
 use crate::api::{Error, Reply};
-use crate::core::Core;
 use crate::core::seal::{Cover, RootProgress, decode_token};
+use crate::core::{Core, SealState};
 use crate::engine::{Call, Endpoint};
 
 /// Tells whether a root token is being made, and how far that is.
@@ -20,6 +20,9 @@ impl Endpoint for ReadAttempt {
     type On = Core;
 
     fn run(self, core: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        if core.seal_state()? == SealState::Uninitialised {
+            return Err(Error::invalid("server is not yet initialized"));
+        }
         Ok(told(&core.root_progress()?, "", TOKEN_TEXT_LEN))
     }
 }
@@ -37,6 +40,7 @@ pub struct Begin {
 
 impl Endpoint for Begin {
     type On = Core;
+    const EXACT: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let cover = match (self.otp.is_empty(), self.pgp_key.is_empty()) {
@@ -77,6 +81,7 @@ pub struct BringShare {
 
 impl Endpoint for BringShare {
     type On = Core;
+    const EXACT: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         refuse_empty(call)?;
@@ -100,6 +105,9 @@ impl Endpoint for DecodeToken {
     type On = Core;
 
     fn run(self, _: &Core, _: &Call<'_>) -> Result<Reply, Error> {
+        if self.encoded_token.is_empty() || self.otp.is_empty() {
+            return Err(Error::invalid("both \"encoded_token\" and \"otp\" must be specified"));
+        }
         let (encoded, password) = (Zeroizing::new(self.encoded_token), Zeroizing::new(self.otp));
         let token = decode_token(&encoded, &password).map_err(|why| Error::invalid(why.to_string()))?;
         Ok(Reply::object(|data| {

@@ -3,6 +3,7 @@
 use schemars::JsonSchema;
 use serde::Deserialize;
 
+use crate::api::weak::go_bool;
 use crate::api::{Error, Reply};
 use crate::core::{Core, SealState, VAULT_VERSION};
 use crate::engine::{Call, Endpoint};
@@ -20,20 +21,45 @@ pub struct Health {
     /// Status to answer when not initialised.
     #[serde(default)]
     uninitcode: Code,
+    /// Of those who wait for another server to fail, which a single server never does. So are the following.
+    #[serde(default)]
+    standbycode: Code,
+    /// Of those who answer reads.
+    #[serde(default)]
+    performancestandbycode: Code,
+    /// Of those in another place.
+    #[serde(default)]
+    drsecondarycode: Code,
+    /// Those who wait count as active.
+    #[serde(default)]
+    standbyok: String,
+    /// Those who answer reads count as active.
+    #[serde(default)]
+    perfstandbyok: String,
 }
 
-/// A status code as a query gives it; checked only when it is used.
+/// A status code as a query gives it; `None` if it does not.
 #[derive(Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
-struct Code(String);
+struct Code(Option<String>);
 
 impl Code {
     /// Codes that HTTP cannot carry, and texts that are no number, are refused.
     fn or(&self, usual: u16) -> Result<u16, Error> {
-        if self.0.is_empty() {
-            return Ok(usual);
+        let Some(text) = &self.0 else { return Ok(usual) };
+        text.parse().ok().filter(|code| (200..=999).contains(code)).ok_or(Error::Unreadable)
+    }
+}
+
+impl Health {
+    /// What is for other states of a server than this one can be in must be well formed all the same: a typing error shows
+    /// at once.
+    fn check_others(&self) -> Result<(), Error> {
+        for code in [&self.standbycode, &self.performancestandbycode, &self.drsecondarycode] {
+            code.or(OTHER)?;
         }
-        self.0.parse().ok().filter(|code| (200..=999).contains(code)).ok_or(Error::Unreadable)
+        let is_flag = |text: &&String| text.is_empty() || go_bool(text).is_some();
+        [&self.standbyok, &self.perfstandbyok].iter().all(is_flag).then_some(()).ok_or(Error::Unreadable)
     }
 }
 
@@ -42,7 +68,7 @@ impl Endpoint for Health {
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let state = core.seal_state()?;
-        // Every code is checked, whichever is used: a typing error shows at once.
+        self.check_others()?;
         let (active, sealed, uninitialised) =
             (self.activecode.or(200)?, self.sealedcode.or(503)?, self.uninitcode.or(501)?);
         let (status, is_active) = match state {
@@ -54,7 +80,7 @@ impl Endpoint for Health {
         let replication = if is_active { "disabled" } else { "unknown" };
         let reply = Reply::object(|health| {
             health.set("initialized", state != SealState::Uninitialised);
-            health.set("sealed", !is_active).set("standby", !is_active).set("performance_standby", !is_active);
+            health.set("sealed", !is_active).set("standby", !is_active).set("performance_standby", false);
             health.set("replication_performance_mode", replication).set("replication_dr_mode", replication);
             health.set("server_time_utc", call.now.as_second()).set("version", VAULT_VERSION).set("enterprise", false);
             if let Some(active) = core.active() {
@@ -66,5 +92,7 @@ impl Endpoint for Health {
     }
 }
 
+/// Stands for the usual code of a state that this server is never in.
+const OTHER: u16 = 200;
 /// Nobody can be served, whatever the codes that were asked for.
 const UNABLE: u16 = 503;

@@ -5,7 +5,6 @@ use serde::Deserialize;
 use zeroize::Zeroizing;
 
 use super::unseal::refuse_empty;
-use crate::api::fields::CommaList;
 use crate::api::json::Object;
 use crate::api::{Error, Reply, base64};
 use crate::clock::Timestamp;
@@ -44,7 +43,7 @@ pub struct Initialise {
     _stored_shares: i64,
     /// PGP keys, one a share, that the shares are encrypted for.
     #[serde(default)]
-    pgp_keys: CommaList,
+    pgp_keys: Vec<String>,
     /// PGP key that the root token is encrypted for.
     #[serde(default)]
     root_token_pgp_key: String,
@@ -56,11 +55,12 @@ pub struct Initialise {
     recovery_threshold: i64,
     /// PGP keys, one a share, that the shares of the recovery key are encrypted for.
     #[serde(default)]
-    recovery_pgp_keys: CommaList,
+    recovery_pgp_keys: Vec<String>,
 }
 
 impl Endpoint for Initialise {
     type On = Core;
+    const EXACT: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         refuse_empty(call)?;
@@ -94,12 +94,12 @@ impl Initialise {
             &[
                 ("recovery_shares", self.recovery_shares != 0),
                 ("recovery_threshold", self.recovery_threshold != 0),
-                ("recovery_pgp_keys", !self.recovery_pgp_keys.0.is_empty()),
+                ("recovery_pgp_keys", !self.recovery_pgp_keys.is_empty()),
             ],
         )?;
         let split = Split::new(self.secret_shares, self.secret_threshold)
             .map_err(|why| Error::invalid(format!("invalid seal configuration: {why}")))?;
-        let pgp_keys = read_pgp_keys(&self.pgp_keys.0, split, "incorrect number of PGP keys", now)?;
+        let pgp_keys = read_pgp_keys(&self.pgp_keys, split, "incorrect number of PGP keys", now)?;
         Ok(InitOrder { split, pgp_keys, root_token_pgp_key: read_pgp_key(&self.root_token_pgp_key, now)? })
     }
 
@@ -110,7 +110,7 @@ impl Initialise {
             &[
                 ("secret_shares", self.secret_shares != 0),
                 ("secret_threshold", self.secret_threshold != 0),
-                ("pgp_keys", !self.pgp_keys.0.is_empty()),
+                ("pgp_keys", !self.pgp_keys.is_empty()),
             ],
         )?;
         let split = match (self.recovery_shares, self.recovery_threshold) {
@@ -119,7 +119,7 @@ impl Initialise {
         };
         let split = split.map_err(|why| Error::invalid(format!("invalid recovery configuration: {why}")))?;
         let refusal = "incorrect number of PGP keys for recovery";
-        let pgp_keys = read_pgp_keys(&self.recovery_pgp_keys.0, split, refusal, now)?;
+        let pgp_keys = read_pgp_keys(&self.recovery_pgp_keys, split, refusal, now)?;
         Ok(InitOrder { split, pgp_keys, root_token_pgp_key: read_pgp_key(&self.root_token_pgp_key, now)? })
     }
 }

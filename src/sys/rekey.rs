@@ -5,7 +5,6 @@ use serde::Deserialize;
 
 use super::init::{read_pgp_keys, set_shares};
 use super::unseal::{NO_KEY, read_share, refuse_empty};
-use crate::api::fields::CommaList;
 use crate::api::json::Object;
 use crate::api::{Error, Reply, base64};
 use crate::core::Core;
@@ -40,7 +39,7 @@ pub struct BeginRekey {
     _stored_shares: i64,
     /// PGP keys, one a share, that the shares are encrypted for.
     #[serde(default)]
-    pgp_keys: CommaList,
+    pgp_keys: Vec<String>,
     /// Keeps the encrypted shares on the server, too.
     #[serde(default)]
     backup: bool,
@@ -51,10 +50,11 @@ pub struct BeginRekey {
 
 impl Endpoint for BeginRekey {
     type On = Core;
+    const EXACT: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         refuse_empty(call)?;
-        if self.backup && self.pgp_keys.0.is_empty() {
+        if self.backup && self.pgp_keys.is_empty() {
             return Err(Error::invalid(BACKUP_NEEDS_PGP));
         }
         if self.secret_threshold > self.secret_shares {
@@ -62,7 +62,7 @@ impl Endpoint for BeginRekey {
         }
         let split = Split::new(self.secret_shares, self.secret_threshold)
             .map_err(|why| Error::invalid(format!("invalid rekey seal configuration: {why}")))?;
-        let pgp_keys = read_pgp_keys(&self.pgp_keys.0, split, "incorrect number of PGP keys for rekey", call.now)?;
+        let pgp_keys = read_pgp_keys(&self.pgp_keys, split, "incorrect number of PGP keys for rekey", call.now)?;
         let order = RekeyOrder { split, pgp_keys, backup: self.backup, verify: self.require_verification };
         Ok(progress(&core.begin_rekey(whose(call), order)?))
     }
@@ -94,6 +94,7 @@ pub struct BringShare {
 
 impl Endpoint for BringShare {
     type On = Core;
+    const EXACT: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         refuse_empty(call)?;
@@ -138,6 +139,7 @@ pub struct Verify {
 
 impl Endpoint for Verify {
     type On = Core;
+    const EXACT: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         refuse_empty(call)?;
@@ -227,7 +229,7 @@ fn set_order(answer: &mut Object, order: Option<&RekeyOrder>) {
 
 fn verification(told: &VerifyProgress) -> Reply {
     Reply::object(|answer| {
-        answer.set("nonce", &told.nonce).set("started", true);
+        answer.set("nonce", &told.nonce).set("started", !told.nonce.is_empty());
         answer.set("t", told.split.threshold).set("n", told.split.shares).set("progress", told.progress);
     })
 }

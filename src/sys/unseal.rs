@@ -27,6 +27,7 @@ pub struct Unseal {
 
 impl Endpoint for Unseal {
     type On = Core;
+    const EXACT: bool = true;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         refuse_empty(call)?;

@@ -10,7 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
 
 use super::Thread;
-use crate::api::route::Row;
+use crate::api::route::{Access, Row};
 use crate::api::{Error, Op, Reply};
 use crate::barrier::{self, Horizon, View};
 use crate::clock::{Clock, Stopwatch, Timestamp};
@@ -417,7 +417,7 @@ impl Ending {
 
 /// What is answered while the barrier is sealed is no secret, and whoever watches over the server asks for it all the time.
 fn is_exempt(row: Option<&Row>, help: bool) -> bool {
-    !help && row.is_some_and(|row| row.while_sealed && row.op == Op::Read)
+    !help && row.is_some_and(|row| row.while_sealed && row.access == Access::Open && row.op == Op::Read)
 }
 
 /// Whether there may be a device after a request for this row.

@@ -89,6 +89,7 @@ pub struct NewShares {
 
 /// How far the giving back of new shares is.
 pub struct VerifyProgress {
+    /// Empty if there is nothing to give back yet.
     pub nonce: String,
     pub split: Split,
     pub progress: usize,
@@ -143,10 +144,10 @@ impl Core {
         let required = self.holders(&active)?.threshold;
         let mut under_way = active.rekey_of(whose)?.rekeying();
         let rekeying = under_way.as_mut().ok_or_else(|| none_in_progress(whose))?;
-        check_nonce(&rekeying.nonce, nonce, "rekey operation")?;
-        if rekeying.verifying.is_some() {
-            return Err(Error::invalid(VERIFICATION_AWAITED));
+        if let Some(verifying) = &rekeying.verifying {
+            return Err(Error::invalid(format!("{VERIFICATION_AWAITED} {:?}", verifying.nonce)));
         }
+        check_nonce(&rekeying.nonce, nonce, "rekey operation")?;
         if !rekeying.gathering.add(share) {
             return Err(Error::invalid(ALREADY_PROVIDED));
         }
@@ -174,7 +175,8 @@ impl Core {
         let active = self.unsealed()?;
         let rekeying = active.rekey_of(whose)?.rekeying();
         let rekeying = rekeying.as_ref().ok_or_else(|| Error::invalid("no rekey configuration found"))?;
-        rekeying.verifying.as_ref().map(|verifying| verifying.told(rekeying.order.split)).ok_or_else(none_to_verify)
+        let split = rekeying.order.split;
+        Ok(rekeying.verifying.as_ref().map_or_else(|| VerifyProgress::none(split), |verifying| verifying.told(split)))
     }
 
     /// Forgets the new shares that were given back; they have to be given back under another name.
@@ -198,7 +200,7 @@ impl Core {
         let active = self.unsealed()?;
         key::check_length(&share)?;
         let mut under_way = active.rekey_of(whose)?.rekeying();
-        let rekeying = under_way.as_mut().ok_or_else(|| none_in_progress(whose))?;
+        let rekeying = under_way.as_mut().ok_or_else(|| Error::invalid("no rekey in progress"))?;
         let split = rekeying.order.split;
         let verifying = rekeying.verifying.as_mut().ok_or_else(none_to_verify)?;
         check_nonce(&verifying.nonce, nonce, "verify operation")?;
@@ -207,6 +209,8 @@ impl Core {
         }
         let Some(key) = verifying.gathering.key(split.threshold) else { return Ok(verifying.told(split)) };
         if !key.is_ok_and(|key| key == verifying.key) {
+            // Whoever brings shares from now on must know that all have to come again.
+            verifying.nonce = new_uuid().to_string();
             return Err(Error::invalid("rekey verification failed; incorrect key shares supplied"));
         }
         self.put_under(&active, Some((&verifying.key, split)), &self.seal_bytes()?)?;
@@ -305,6 +309,12 @@ impl RekeyProgress {
     }
 }
 
+impl VerifyProgress {
+    fn none(split: Split) -> Self {
+        Self { nonce: String::new(), split, progress: 0, complete: false }
+    }
+}
+
 impl Verifying {
     fn told(&self, split: Split) -> VerifyProgress {
         let (nonce, progress) = (self.nonce.clone(), self.gathering.count());
@@ -334,6 +344,6 @@ fn none_to_verify() -> Error {
     Error::invalid("no rekey verification in progress")
 }
 
-const VERIFICATION_AWAITED: &str = "rekey operation already finished; verification must be performed; nonce for the \
-                                    verification operation is told by sys/rekey/verify";
+const VERIFICATION_AWAITED: &str =
+    "rekey operation already finished; verification must be performed; nonce for the verification operation is";
 const WRONG_RECOVERY_KEY: &str = "recovery key verification failed";

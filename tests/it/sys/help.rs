@@ -13,6 +13,8 @@ fn help_describes_and_does_nothing() {
         request("POST", "transit/encrypt/new?help=1").body(r#"{"plaintext":""}"#),
         request("DELETE", "sys/mounts/transit?help=1"),
         request("GET", "transit?help=1"),
+        request("GET", "sys?help=1"),
+        request("GET", "sys/?help=1"),
     ] {
         let answer = server.send(&asked);
         // Without an envelope.

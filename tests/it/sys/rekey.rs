@@ -36,17 +36,24 @@ fn shares_that_are_not_verified_do_not_count() {
     let shared = Shared::unsealed(1, 1);
     let begun =
         begin(&shared.server, &json!({"secret_shares": 3, "secret_threshold": 2, "require_verification": true}));
+    let early = shared.server.get("sys/rekey/verify").expect(200).json();
+    assert_eq!(early, json!({"nonce": "", "started": false, "t": 2, "n": 3, "progress": 0}));
     let made = bring(&shared.server, &shared.keys[0], &begun);
     let again = open(&shared.server, "PUT", "sys/rekey/update", &json!({"key": shared.keys[0], "nonce": begun}));
-    assert!(again.refused_with(400).starts_with("rekey operation already finished; verification must be performed;"));
     let new = texts(&made["keys_base64"]);
     let nonce = made["verification_nonce"].as_str().unwrap().to_owned();
+    let text =
+        "rekey operation already finished; verification must be performed; nonce for the verification operation is";
+    again.refused(400, &format!("{text} {nonce:?}"));
     let verify =
         |key: &str, nonce: &str| open(&shared.server, "PUT", "sys/rekey/verify", &json!({"key": key, "nonce": nonce}));
     assert_eq!(verify(&new[0], &nonce).expect(200).json()["progress"], 1);
     let again = verify(&new[0], &nonce).refused_with(400);
     assert_eq!(again, "given key has already been provided during this verify operation");
     verify(&shared.keys[0], &nonce).refused(400, "rekey verification failed; incorrect key shares supplied");
+    let failed = shared.server.get("sys/rekey/verify").expect(200).json();
+    assert_eq!(failed["progress"], 0);
+    assert_ne!(failed["nonce"], nonce, "all shares have to come again, and whoever brings one must know it");
     assert!(verify(&new[0], "wrong").refused_with(400).starts_with("incorrect nonce supplied; nonce for this verify"));
     let restarted = shared.server.delete("sys/rekey/verify").expect(200).json();
     assert_ne!(restarted["nonce"], nonce);
@@ -54,6 +61,8 @@ fn shares_that_are_not_verified_do_not_count() {
     let shared = shared.restarted();
     shared.unseal(&shared.keys);
     shared.server.get("sys/rekey/verify").refused(400, "no rekey configuration found");
+    open(&shared.server, "PUT", "sys/rekey/verify", &json!({"key": new[0], "nonce": ""}))
+        .refused(400, "no rekey in progress");
 }
 
 /// After a rekeying neither the old shares open the new seal record, nor the old root key the new keyring.
@@ -150,7 +159,7 @@ fn a_seal_ends_what_was_begun() {
     bring(&shared.server, &shared.keys[0], &nonce);
     open(&shared.server, "PUT", "sys/generate-root/attempt", &json!({})).expect(200);
     shared.as_root("PUT", "sys/seal", &json!({})).expect(204);
-    shared.server.get("sys/rekey/init").refused(503, "Vault is sealed");
+    shared.server.get("sys/rekey/init").refused(503, "node is not active");
     shared.unseal(&shared.keys);
     assert_eq!(shared.server.get("sys/rekey/init").json()["started"], false);
     assert_eq!(shared.server.get("sys/generate-root/attempt").json()["started"], false);

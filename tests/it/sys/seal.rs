@@ -307,3 +307,93 @@ fn a_restart_needs_the_shares_again() {
     shared.unseal(&shared.keys[1..]);
     assert_eq!(shared.as_root("GET", "cubbyhole/a", &Value::Null).data()["a"], "b");
 }
+
+/// What serves the state of the seal knows its methods in every state; what asks for the server that leads is told that it
+/// is not this one.
+#[test]
+fn a_sealed_server_knows_the_methods_of_what_it_serves() {
+    let (shared, empty) = (Shared::sealed(1, 1), TestServer::over(Arc::new(Memory::new()), limits()));
+    for server in [&shared.server, &empty] {
+        let ask = |method: &str, path: &str| server.send(&request(method, path).without_token());
+        for (method, path) in [
+            ("POST", "sys/health"),
+            ("LIST", "sys/health"),
+            ("DELETE", "sys/init"),
+            ("GET", "sys/unseal"),
+            ("GET", "sys/seal"),
+            ("GET", "sys/step-down"),
+            ("POST", "sys/seal-status"),
+            ("LIST", "sys/leader"),
+            ("LIST", "sys/generate-root/attempt"),
+        ] {
+            ask(method, path).refused(405, "");
+        }
+        ask("GET", "sys/health/").refused(503, "Vault is sealed");
+        ask("GET", "sys/health?help=1").refused(503, "Vault is sealed");
+        ask("POST", "sys/in-flight-req").refused(503, "Vault is sealed");
+        ask("PUT", "sys/step-down").expect(204);
+        for (method, path) in [
+            ("GET", "init"),
+            ("PUT", "init"),
+            ("DELETE", "init"),
+            ("PUT", "update"),
+            ("GET", "verify"),
+            ("PUT", "verify"),
+        ] {
+            ask(method, &format!("sys/rekey/{path}")).refused(503, "node is not active");
+            ask(method, &format!("sys/rekey-recovery-key/{path}")).refused(503, "node is not active");
+        }
+        ask("GET", "sys/rekey/backup").refused(503, "Vault is sealed");
+        ask("PUT", "sys/generate-root/attempt").refused(503, "Vault is sealed");
+    }
+    let attempt = |server: &TestServer| server.send(&request("GET", "sys/generate-root/attempt").without_token());
+    attempt(&shared.server).refused(503, "Vault is sealed");
+    attempt(&empty).refused(400, "server is not yet initialized");
+}
+
+#[test]
+fn a_method_that_is_not_served_is_told_as_vault_tells_it() {
+    let server = TestServer::start();
+    for (method, path) in
+        [("LIST", "sys/health"), ("LIST", "sys/seal"), ("DELETE", "sys/leader"), ("LIST", "sys/rekey/init")]
+    {
+        server.send(&request(method, path)).refused(405, "");
+    }
+    for path in ["sys/in-flight-req", "sys/internal/specs/openapi", "sys/replication/status"] {
+        server.send(&request("DELETE", path)).refused_wrapped(405, "unsupported operation");
+    }
+    server.list("sys/in-flight-req").refused_wrapped(404, "unsupported path");
+}
+
+/// Regression: Go's client asks for a backup by `Backup`, and a server was initialised for `true` shares.
+#[test]
+fn what_takes_shares_is_read_as_go_reads_it() {
+    let server = TestServer::over(Arc::new(Memory::new()), limits());
+    for body in [
+        json!({"secret_shares": true, "secret_threshold": 1}),
+        json!({"secret_shares": "1", "secret_threshold": "1"}),
+        json!({"secret_shares": 1, "secret_threshold": 1, "pgp_keys": "a"}),
+    ] {
+        let text = open(&server, "PUT", "sys/init", &body).refused_with(400);
+        assert!(text.starts_with("failed to parse JSON input: json: cannot unmarshal "), "{text}");
+    }
+    let form = request("PUT", "sys/init").without_token().header("Content-Type", "application/x-www-form-urlencoded");
+    server.send(&form.body("secret_shares=1&secret_threshold=1")).refused_with(400);
+    assert!(server.stored().is_empty());
+    let body = json!({"Secret_Shares": 2, "SECRET_THRESHOLD": 2, "pgp_keys": null, "other": [1]});
+    let keys = texts(&open(&server, "PUT", "sys/init", &body).expect(200).json()["keys"]);
+    let text = open(&server, "PUT", "sys/unseal", &json!({"key": [keys[0]]})).refused_with(400);
+    assert_eq!(text, "failed to parse JSON input: json: cannot unmarshal array into \"key\"");
+    open(&server, "PUT", "sys/unseal", &json!({"reset": "true"})).refused_with(400);
+    for key in &keys {
+        open(&server, "PUT", "sys/unseal", &json!({"Key": key, "Migrate": false})).expect(200);
+    }
+    assert_eq!(status(&server)["sealed"], false);
+    let body = json!({"secret_shares": 1, "secret_threshold": 1, "Backup": true});
+    open(&server, "PUT", "sys/rekey/init", &body)
+        .refused(400, "cannot request a backup of the new keys without providing PGP keys for encryption");
+    let body = json!({"secret_shares": 1, "secret_threshold": 1});
+    let nonce = open(&server, "PUT", "sys/rekey/init", &body).expect(200).json()["nonce"].clone();
+    let told = open(&server, "PUT", "sys/rekey/update", &json!({"Key": keys[0], "Nonce": nonce})).expect(200).json();
+    assert_eq!(told["progress"], 1);
+}
