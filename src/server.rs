@@ -203,7 +203,7 @@ async fn attend(
     let Visitor { stream, remote, mut place } = visitor;
     match stream {
         Stream::Unix(stream) => match UnixStream::from_std(stream) {
-            Ok(stream) => converse(house, stream, Client { remote, certificates: None }, watcher).await,
+            Ok(stream) => converse(house, stream, Client { remote, port: 0, certificates: None }, watcher).await,
             Err(error) => tracing::debug!(%error, "a connection could not be begun"),
         },
         Stream::Tcp(stream) => {
@@ -236,17 +236,18 @@ async fn enter(house: &House, stream: net::TcpStream, place: &mut Place) -> io::
     if let Err(error) = stream.set_nodelay(true) {
         tracing::debug!(%remote, %error, "small answers will be slow");
     }
-    let remote = match &house.proxy {
-        None => remote,
-        Some(proxy) => place.give_to(proxy::remote(proxy, &mut stream, remote).await?)?,
+    let (remote, port) = match &house.proxy {
+        None => (remote, stream.peer_addr().map_or(0, |peer| peer.port())),
+        // A proxy tells for whom it comes, and its own port is of no use to anybody.
+        Some(proxy) => (place.give_to(proxy::remote(proxy, &mut stream, remote).await?)?, 0),
     };
     let Some(tls) = &house.tls else {
-        return Ok((Entered::Plain(stream), Client { remote, certificates: None }));
+        return Ok((Entered::Plain(stream), Client { remote, port, certificates: None }));
     };
     // In a place of its own, for a handshake takes more than what comes after it.
     let stream = Box::pin(tls.accept(stream)).await?;
     let certificates = Some(tls::certificates(&stream));
-    Ok((Entered::Tls(Box::new(stream)), Client { remote, certificates }))
+    Ok((Entered::Tls(Box::new(stream)), Client { remote, port, certificates }))
 }
 
 /// Speaks HTTP to the end of the connection.

@@ -62,9 +62,12 @@ pub fn level(name: &str) -> Result<LevelFilter, String> {
         "err" => Ok(LevelFilter::ERROR),
         "notice" => Ok(LevelFilter::INFO),
         "warning" => Ok(LevelFilter::WARN),
-        other => {
-            other.parse().map_err(|_| format!("unknown log level {name:?}: use trace, debug, info, warn, error or off"))
-        }
+        // Levels have numbers for others, which Vault does not take.
+        other => other
+            .parse()
+            .ok()
+            .filter(|_| !other.is_empty() && !other.contains(|char: char| char.is_ascii_digit()))
+            .ok_or_else(|| format!("unknown log level {name:?}: use trace, debug, info, warn, error or off")),
     }
 }
 

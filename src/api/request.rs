@@ -62,6 +62,8 @@ pub struct Request {
     /// Its header `Accept` is that of a machine that collects metrics.
     pub scrapes: bool,
     pub remote: IpAddr,
+    /// The port that it comes from; zero where nobody knows.
+    pub remote_port: u16,
     /// The certificates of the client in DER, its own first, where TLS asked for them. Nobody has checked them.
     pub certificates: Option<Arc<[Vec<u8>]>>,
 }
@@ -82,6 +84,7 @@ impl Request {
             headers: Vec::new(),
             scrapes: false,
             remote: IpAddr::V4(Ipv4Addr::LOCALHOST),
+            remote_port: 0,
             certificates: None,
         }
     }

@@ -13,6 +13,7 @@ use crate::clock::Timestamp;
 pub struct Working {
     pub since: Timestamp,
     pub remote: IpAddr,
+    pub port: u16,
     pub op: Op,
     pub path: String,
 }
@@ -29,7 +30,8 @@ pub(super) struct Entry<'w> {
 
 impl Working {
     pub fn on(request: &Request, since: Timestamp) -> Self {
-        Self { since, remote: request.remote, op: request.op, path: request.path.clone() }
+        let Request { remote, remote_port: port, op, path, .. } = request;
+        Self { since, remote: *remote, port: *port, op: *op, path: path.clone() }
     }
 }
 

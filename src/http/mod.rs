@@ -87,6 +87,8 @@ struct Common {
 /// Who is at the other end of a connection.
 pub struct Client {
     pub remote: IpAddr,
+    /// Zero where there is none, or nobody knows it.
+    pub port: u16,
     /// Its certificates in DER, its own first, where TLS asked for them. Nobody has checked them.
     pub certificates: Option<Arc<[Vec<u8>]>>,
 }
@@ -167,6 +169,7 @@ impl Wire {
         let (head, remote) = head?;
         let mut request = head.with_body(text, id, remote)?;
         request.certificates.clone_from(&client.certificates);
+        request.remote_port = client.port;
         if let Some(wanted) = self.core.audited_headers() {
             request.headers = request::picked(&parts.headers, wanted.keys());
         }

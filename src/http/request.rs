@@ -109,15 +109,29 @@ impl Head {
             Params::None
         } else {
             match self.body {
-                Body::Form if !looks_like_json(text.as_ref()) => Params::Pairs(pairs(text.as_ref())?),
+                Body::Form if !looks_like_json(text.as_ref()) => Params::Pairs(form(text.as_ref())?),
                 Body::Octets => Params::Octets(text, self.query),
                 Body::Form | Body::Json => Params::Json(text),
             }
         };
         let Self { op, help, path, token, basic, wrap_ttl, mfa, scrapes, .. } = self;
         let headers = Vec::new();
-        let certificates = None;
-        Ok(Request { id, op, help, path, token, basic, params, wrap_ttl, mfa, headers, scrapes, remote, certificates })
+        Ok(Request {
+            id,
+            op,
+            help,
+            path,
+            token,
+            basic,
+            params,
+            wrap_ttl,
+            mfa,
+            headers,
+            scrapes,
+            remote,
+            remote_port: 0,
+            certificates: None,
+        })
     }
 }
 
@@ -192,6 +206,16 @@ fn pairs(text: &[u8]) -> Result<Vec<(String, String)>, Error> {
         None => Ok(pairs),
         Some(_) => Err(Error::invalid(format!("more than {PAIRS_MAX} parameters"))),
     }
+}
+
+/// A form whose escapes are none is no form, as for Go; a query is taken as far as it goes.
+fn form(text: &[u8]) -> Result<Vec<(String, String)>, Error> {
+    let is_escape =
+        |rest: &[u8]| matches!(rest, [high, low, ..] if high.is_ascii_hexdigit() && low.is_ascii_hexdigit());
+    if !text.split(|byte| *byte == b'%').skip(1).all(is_escape) {
+        return Err(Error::invalid("error parsing form data"));
+    }
+    pairs(text)
 }
 
 fn looks_like_json(text: &[u8]) -> bool {
@@ -441,6 +465,8 @@ mod tests {
             (form, " {\"a\": 5}", "write a json= {\"a\": 5}"),
             (form, "\n[1]", "write a json=\n[1]"),
             (form, "", "write a"),
+            (form, "a=%zz", "! error parsing form data"),
+            (form, "a=b%2", "! error parsing form data"),
         ] {
             check("POST /v1/a", headers, body, expected);
         }

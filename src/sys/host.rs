@@ -2,12 +2,13 @@
 
 use std::collections::BTreeMap;
 use std::fs;
+use std::net::SocketAddr;
 use std::str::FromStr;
 
 use schemars::JsonSchema;
 use serde::{Deserialize, Serialize};
 
-use crate::api::{Error, Reply};
+use crate::api::{Error, Op, Reply};
 use crate::core::{Core, Working};
 use crate::engine::{Call, Endpoint};
 
@@ -186,6 +187,8 @@ struct Told {
     client_remote_address: String,
     request_path: String,
     request_method: &'static str,
+    /// Always empty: nobody has asked who sends it when a request is entered here.
+    client_id: &'static str,
 }
 
 impl Endpoint for InFlight {
@@ -201,11 +204,24 @@ impl Endpoint for InFlight {
 fn told((id, working): (uuid::Uuid, Working)) -> (String, Told) {
     let told = Told {
         start_time: working.since.to_string(),
-        client_remote_address: working.remote.to_string(),
+        client_remote_address: SocketAddr::new(working.remote, working.port).to_string(),
         request_path: format!("/v1/{}", working.path),
-        request_method: working.op.name(),
+        request_method: method(working.op),
+        client_id: "",
     };
     (id.to_string(), told)
+}
+
+/// The method that asks for an operation; of several, the one that most clients send.
+fn method(op: Op) -> &'static str {
+    match op {
+        Op::Read => "GET",
+        Op::List => "LIST",
+        Op::Scan => "SCAN",
+        Op::Write => "POST",
+        Op::Patch => "PATCH",
+        Op::Delete => "DELETE",
+    }
 }
 
 /// The unit of `/proc/stat`, which Linux has had on every platform for long.

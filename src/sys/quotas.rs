@@ -76,9 +76,9 @@ pub struct WriteQuota {
     /// The role of logins that it is for, where `path` is a login method whose logins name one in `role`.
     #[serde(default)]
     role: String,
-    /// Taken, and told again. There are no namespaces below this one which could inherit it.
-    #[serde(default)]
-    inheritable: bool,
+    /// Taken, and told again; true if it is absent and the quota is for everything. There are no namespaces below this one
+    /// which could inherit it.
+    inheritable: Option<bool>,
     /// Accepted from clients: there is one type.
     #[serde(default, rename = "type")]
     _kind: String,
@@ -97,6 +97,7 @@ impl Endpoint for WriteQuota {
         if interval.subsec_nanos() > 0 {
             return Err(Error::invalid("'interval' is invalid"));
         }
+        let inheritable = self.inheritable.unwrap_or(mount.is_empty());
         let record = QuotaRecord {
             name: self.name,
             mount,
@@ -105,7 +106,7 @@ impl Endpoint for WriteQuota {
             rate: self.rate,
             interval_s: interval.as_secs(),
             block_interval_s: seconds(self.block_interval),
-            inheritable: self.inheritable,
+            inheritable,
         };
         core.quotas.write(&call.view()?, &record)?;
         Ok(Reply::nothing())
@@ -119,21 +120,23 @@ impl WriteQuota {
         if path.is_empty() && self.role.is_empty() {
             return Ok(Default::default());
         }
+        if path.is_empty() {
+            return Err(Error::invalid(format!("Mount path \"\" {NO_LOGIN}")));
+        }
         let found =
             active.mounts.find(path).ok_or_else(|| Error::invalid(format!("invalid mount path {:?}", slashed(path))));
         let (mount, suffix) = found?;
         let at = &mount.entry.path;
         if !self.role.is_empty() {
-            let unsuitable = |why: &str| {
-                Err(Error::invalid(format!(
-                    "Mount path {at:?} {why} and is therefore unsuitable for use with role-based quotas"
-                )))
-            };
+            if !suffix.is_empty() {
+                return Err(Error::invalid(SUFFIX_AND_ROLE));
+            }
+            let unsuitable = |why: &str| Err(Error::invalid(format!("Mount path {at:?} {why}")));
             if !at.starts_with(AUTH_PREFIX) {
-                return unsuitable("is not a valid auth method");
+                return unsuitable(NO_LOGIN);
             }
             if !WITH_ROLES.contains(&mount.kind) {
-                return unsuitable("does not use roles");
+                return unsuitable("does not support use with role-based quotas");
             }
         }
         Ok((at.clone(), suffix.to_owned()))
@@ -207,6 +210,10 @@ impl Endpoint for WriteConfig {
     }
 }
 
+/// Vault's words.
+const NO_LOGIN: &str = "is not a valid auth method and therefore unsuitable for use with role-based quotas";
+const SUFFIX_AND_ROLE: &str = "Quotas cannot contain both a path suffix and a role. If a role is provided, path must be a \
+                               valid auth mount with a concept of roles";
 const INTERVAL_DEFAULT: Duration = Duration::from_secs(1);
 /// Login methods whose logins say their role in a parameter of that name.
 const WITH_ROLES: &[&str] = &["jwt", "oidc", "kubernetes"];

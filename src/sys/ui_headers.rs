@@ -69,18 +69,19 @@ impl Endpoint for WriteHeader {
 
     fn run(self, _: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let name = self.header.to_lowercase();
+        if self.values.0.is_empty() {
+            return Err(Error::invalid("header and values must be specified"));
+        }
         if name.starts_with("x-vault-") {
             return Err(Error::invalid("X-Vault headers cannot be set"));
-        }
-        if self.values.0.is_empty() {
-            return Err(Error::invalid("must supply header values"));
         }
         let is_sendable = |value: &String| value.chars().all(|char| char == '\t' || matches!(char, ' '..='~'));
         if !self.values.0.iter().all(is_sendable) || self.values.0.concat().len() > VALUES_BYTES_MAX {
             return Err(Error::invalid("the values cannot be sent in a header"));
         }
         ui_headers::write(&call.view()?, &name, self.values.0)?;
-        Ok(Reply { data: Data::Null, ..Reply::default() })
+        let reply = Reply { data: Data::Null, ..Reply::default() };
+        Ok(if name == "content-security-policy" { reply.warn(POLICY_REPLACED) } else { reply })
     }
 }
 
@@ -109,5 +110,7 @@ fn canonical(name: &str) -> String {
     name.split('-').map(word).collect::<Vec<_>>().join("-")
 }
 
+const POLICY_REPLACED: &str =
+    "overriding default Content-Security-Policy which is secure by default, proceed with caution";
 /// Bytes of the values of one header.
 const VALUES_BYTES_MAX: usize = 4_096;

@@ -83,7 +83,7 @@ pub(super) async fn on_inquiry(mut inquiry: Signal, core: Weak<Core>) {
         let Some(core) = core.upgrade() else { return };
         let working = core.working.all();
         tracing::info!(requests = working.len(), "what is being worked on, as SIGUSR2 asks");
-        for (id, Working { since, remote, op, path }) in working {
+        for (id, Working { since, remote, op, path, .. }) in working {
             tracing::info!(%id, %since, %remote, op = op.name(), path, "a request is being worked on");
         }
         print_line("==> Vault state logged");

@@ -35,7 +35,12 @@ fn a_quota_is_read_listed_and_deleted() {
         "role": "", "type": "rate-limit",
     });
     assert_eq!(server.get("sys/quotas/rate-limit/q").expect(200).json()["data"], expected);
-    assert_eq!(server.get("sys/quotas/rate-limit/all").expect(200).json()["data"]["rate"], 1000);
+    let all = server.get("sys/quotas/rate-limit/all").data();
+    assert_eq!(
+        (&all["rate"], &all["inheritable"]),
+        (&json!(1000), &json!(true)),
+        "Vault has a quota for everything inherited"
+    );
     assert_eq!(server.list("sys/quotas/rate-limit").expect(200).json()["data"]["keys"], json!(["all", "q"]));
     server.delete("sys/quotas/rate-limit/q").expect(204);
     server.delete("sys/quotas/rate-limit/q").expect(204);
@@ -53,10 +58,10 @@ fn what_cannot_be_a_quota_is_refused() {
     check(json!({"rate": 1, "path": "nosuch"}), "invalid mount path \"nosuch/\"");
     check(json!({"rate": 1, "path": "kv/"}), "quota rule with similar properties exists under the name \"q\"");
     let no_logins =
-        "Mount path \"kv/\" is not a valid auth method and is therefore unsuitable for use with role-based quotas";
+        "Mount path \"kv/\" is not a valid auth method and therefore unsuitable for use with role-based quotas";
     check(json!({"rate": 1, "path": "kv/", "role": "r"}), no_logins);
-    let no_roles =
-        "Mount path \"auth/token/\" does not use roles and is therefore unsuitable for use with role-based quotas";
+    check(json!({"rate": 1, "role": "r"}), &no_logins.replace("kv/", ""));
+    let no_roles = "Mount path \"auth/token/\" does not support use with role-based quotas";
     check(json!({"rate": 1, "path": "auth/token/", "role": "r"}), no_roles);
     server.get("sys/quotas/rate-limit/r").expect(404);
 }
