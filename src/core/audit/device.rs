@@ -158,6 +158,10 @@ pub(super) struct Device {
 impl Device {
     /// A device that works, or says why it cannot.
     pub(super) fn open(entry: DeviceEntry) -> Result<Self, Error> {
+        // A device that showed more than was asked for would be worse than none.
+        if ENTERPRISE.iter().any(|name| entry.options.contains_key(*name)) {
+            return Err(Error::invalid("enterprise-only options supplied: invalid configuration"));
+        }
         let mut output = entry.output()?;
         // Whatever else is wrong is told first.
         let (mask, prefix, chain) = (entry.mask()?, entry.prefix()?, entry.chain()?);
@@ -187,6 +191,8 @@ impl Device {
     }
 }
 
+/// Which entries a device takes, and what of them.
+const ENTERPRISE: &[&str] = &["exclude", "fallback", "filter"];
 const SALT_BYTES: usize = 32;
 const STDOUT: &[&str] = &["stdout", "/dev/stdout"];
 const NOWHERE: &[&str] = &["discard", "/dev/null"];
@@ -235,6 +241,10 @@ mod tests {
         check("file", &[("file_path", "/nonexistent/a")], Some(text));
         let text = "sanity check failed; unable to open \"/dev/zero\" for writing: it is not a regular file";
         check("file", &[("file_path", "/dev/zero")], Some(text));
+        for name in ENTERPRISE {
+            let text = "enterprise-only options supplied: invalid configuration";
+            check("file", &[("file_path", "discard"), (name, "x")], Some(text));
+        }
         check("socket", &[], Some("address is required"));
         let text = "unknown socket_type \"sctp\"; use tcp, udp or unix";
         check("socket", &[("address", "127.0.0.1:1"), ("socket_type", "sctp")], Some(text));
