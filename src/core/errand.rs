@@ -3,7 +3,7 @@
 
 use std::sync::Arc;
 
-use super::audit::Event;
+use super::audit::{self, Event};
 use super::logins::LoginDesk;
 use super::place::Place;
 use super::{Active, Core, Manner};
@@ -52,7 +52,8 @@ impl<'a> Errand<'a> {
         let mount = place.and_then(|place| active.mounts.at(place.mount_path()));
         let exists = || place?.exists(found.as_ref().ok()?, active, horizon);
         let creates = refusal.is_none() && row.is_some_and(|row| row.creates) && matches!(exists(), Some(Ok(false)));
-        Event { request, row, mount, caller, creates, refusal: refusal.map(ToString::to_string), now }
+        let refusal = refusal.map(|error| audit::told(error).unwrap_or_default().into_owned());
+        Event { request, row, mount, caller, creates, refusal, now }
     }
 
     /// Runs a request that was admitted to where it leads, if there is something.

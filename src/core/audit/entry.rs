@@ -1,5 +1,6 @@
 //! Vault's entries of a request and of its answer, as one device shows them. Knows nothing of where they are written.
 
+use std::borrow::Cow;
 use std::collections::BTreeMap;
 use std::ops::Range;
 use std::sync::Arc;
@@ -84,11 +85,12 @@ impl Opening {
         entry.set_members(members(&self.shared));
         entry.set_object("response", |response| {
             response.set_members(members(&self.mount));
-            if let Ok(reply) = outcome {
-                describe_reply(response, event, mask, reply);
+            match outcome {
+                Ok(reply) => describe_reply(response, event, mask, reply),
+                Err(error) => describe_mistake(response, mask, error),
             }
         });
-        end(entry, outcome.as_ref().err().map(ToString::to_string).as_deref())
+        end(entry, outcome.as_ref().err().and_then(told).as_deref())
     }
 }
 
@@ -96,6 +98,27 @@ fn begin(bytes: usize, time: Timestamp, kind: &'static str) -> Object {
     let mut entry = Object::with_capacity(bytes);
     entry.set_plain("time", time).set_text("type", kind);
     entry
+}
+
+/// What `error` says of a failure: as it is answered, but what was wrong with a request may quote it, and is hidden with its
+/// answer. That there is nothing is no error.
+pub(in crate::core) fn told(error: &Error) -> Option<Cow<'static, str>> {
+    match error {
+        Error::NotFound => None,
+        Error::Invalid(_) => Some(Cow::Borrowed("invalid request")),
+        Error::Denied | Error::UnsupportedPath | Error::UnsupportedOperation | Error::Bare(_) => {
+            Some(Cow::Owned(format!("1 error occurred:\n\t* {error}\n\n")))
+        }
+        other => Some(Cow::Owned(other.to_string())),
+    }
+}
+
+fn describe_mistake(response: &mut Object, mask: &Mask, error: &Error) {
+    if let Error::Invalid(text) = error {
+        response.set_object("data", |data| {
+            data.set_text("error", &mask.show(text));
+        });
+    }
 }
 
 fn end(mut entry: Object, error: Option<&str>) -> Json {
@@ -138,7 +161,11 @@ fn describe_request(
 ) -> Range<usize> {
     let Event { request, row, mount, .. } = event;
     object.set_plain("id", request.id.0).set_text("operation", event.operation()).set_text("path", &request.path);
-    object.set_plain("remote_address", request.remote).set_object("namespace", |namespace| {
+    object.set_plain("remote_address", request.remote);
+    if request.remote_port > 0 {
+        object.set("remote_port", request.remote_port);
+    }
+    object.set_object("namespace", |namespace| {
         namespace.set_text("id", "root");
     });
     object.set_members(sender.token.members());
@@ -232,7 +259,8 @@ fn describe_login(auth: &mut Object, mask: &Mask, login: &Login) {
     if login.metadata.is_some() {
         auth.set("metadata", &login.metadata);
     }
-    auth.set("num_uses", login.num_uses).set("token_ttl", login.ttl.as_secs());
+    set_unless_zero(auth, "num_uses", login.num_uses);
+    set_unless_zero(auth, "token_ttl", login.ttl.as_secs());
     auth.set_text("token_type", token_type(login.batch));
 }
 
@@ -248,6 +276,12 @@ fn describe_wrapping(object: &mut Object, mask: &Mask, info: &WrapInfo) {
 pub(super) fn set_unless_empty(object: &mut Object, name: &'static str, list: &[String]) {
     if !list.is_empty() {
         object.set(name, list);
+    }
+}
+
+pub(super) fn set_unless_zero(object: &mut Object, name: &'static str, number: u64) {
+    if number > 0 {
+        object.set(name, number);
     }
 }
 

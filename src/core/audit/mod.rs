@@ -29,8 +29,8 @@ mod writer;
 use chain::Head;
 use device::Device;
 pub use device::DeviceEntry;
-pub(super) use entry::Event;
 use entry::Short;
+pub(super) use entry::{Event, told};
 pub use headers::Headers;
 use writer::Brought;
 

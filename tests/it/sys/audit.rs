@@ -11,7 +11,7 @@ use std::thread;
 use serde_json::{Value, json};
 
 use coffer::api::Op;
-use coffer::api::route::Row;
+use coffer::api::route::{Access, Row};
 use coffer::core::seal::UnsealKey;
 use coffer::storage::Memory;
 
@@ -75,7 +75,7 @@ fn with_device(name: &str, options: &Value) -> (TestServer, Folder) {
 fn every_row_has_an_entry_before_and_after() {
     let (server, folder) = (furnished(), Folder::new("every-row"));
     folder.enable(&server, "trail", &json!({}));
-    let is_audited = |row: &Row| !row.while_sealed || row.op != Op::Read;
+    let is_audited = |row: &Row| !row.while_sealed || row.access != Access::Open || row.op != Op::Read;
     let check = |mount: &str, row: &Row| {
         let before = folder.text().lines().count();
         server.send(&sample(mount, row).without_token());
@@ -129,6 +129,9 @@ fn nothing_secret_is_shown() {
     server.post("auth/userpass/users/u", &json!({"password": "CANARY-5"})).expect(204);
     let login = request("POST", "auth/userpass/login/u").without_token();
     let login = server.send(&login.json(&json!({"password": "CANARY-5"}))).expect(200).json();
+    let wrong = request("POST", "auth/userpass/login/u").without_token().json(&json!({"password": "CANARY-9"}));
+    server.send(&wrong).expect(400);
+    server.get("secret/data/none").expect(404);
     let wrapped = server.send(&request("GET", "secret/data/a").header("X-Vault-Wrap-TTL", "60")).expect(200).json();
     let unwrap = json!({"token": wrapped["wrap_info"]["token"]});
     server.post("sys/wrapping/unwrap", &unwrap).expect(200);
@@ -163,12 +166,21 @@ fn nothing_secret_is_shown() {
     let denied =
         folder.of("secret/data/a").into_iter().find(|entry| entry["request"]["client_token"] == hash(&json!(token)));
     let denied = denied.unwrap();
-    assert_eq!(
-        (&denied["error"], &denied["auth"]["policy_results"]["allowed"]),
-        (&json!("permission denied"), &json!(false))
-    );
+    assert_eq!((&denied["error"], &denied["auth"]["policy_results"]["allowed"]), (&json!(DENIED), &json!(false)));
     assert_eq!(denied["auth"]["policies"], json!(["default"]));
+    // What was wrong with a request may quote it.
+    let refused = folder.of("auth/userpass/login/u").pop().unwrap();
+    let text = hash(&json!("invalid username or password"));
+    assert_eq!((&refused["error"], &refused["response"]["data"]), (&json!("invalid request"), &json!({"error": text})));
+    let missing = folder.of("secret/data/none").pop().unwrap();
+    assert_eq!(
+        (&missing["type"], &missing["error"]),
+        (&json!("response"), &Value::Null),
+        "that there is nothing is no error"
+    );
 }
+
+const DENIED: &str = "1 error occurred:\n\t* permission denied\n\n";
 
 /// Regression R47: what one device was to show raw, the others showed raw, too.
 #[test]
