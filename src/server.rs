@@ -4,9 +4,10 @@
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::convert::Infallible;
-use std::future::pending;
+use std::future::{pending, poll_fn};
 use std::io;
 use std::net::{self, IpAddr};
+use std::pin::pin;
 use std::sync::{Arc, Mutex, PoisonError};
 use std::time::Duration;
 
@@ -26,8 +27,9 @@ use tokio_rustls::server::TlsStream;
 
 use crate::config::listener::Proxy;
 use crate::core::Core;
+use crate::core::audit::WATCH_PERIOD;
 use crate::http::{self, Client, Manners, Wire};
-use lanes::Lanes;
+use lanes::{Guest, Guests, Lanes};
 use pulse::{Pulse, Watched};
 pub use socket::Socket;
 use socket::Stream;
@@ -43,7 +45,8 @@ mod tls;
 #[derive(Clone, Debug)]
 pub struct Limits {
     pub http: http::Limits,
-    /// Connections at one time; others wait to be accepted. Never more than most of the files that the process may open.
+    /// Connections at one time; others wait to be accepted. Each takes two of the files that the
+    /// process may open, and they never take most of these.
     pub connections_max: usize,
     /// Connections from one address, which a proxy may tell; others are closed at once.
     pub connections_per_address_max: usize,
@@ -84,7 +87,9 @@ pub async fn serve_all(
 ) -> io::Result<()> {
     let lanes = Arc::new(Lanes::open()?);
     let door = Arc::new(Door::new(limits));
-    let wire = Wire::new(core, limits.http.clone());
+    let wire = Wire::new(Arc::clone(&core), limits.http.clone());
+    let mut guard = JoinSet::new();
+    guard.spawn(look_after(Arc::clone(&lanes), core));
     let graceful = Arc::new(GracefulShutdown::new());
     let (end, ended) = watch::channel(());
     let mut receptions = JoinSet::new();
@@ -106,9 +111,21 @@ pub async fn serve_all(
         tracing::warn!(connections, "requests were still running; their connections are closed");
     }
     for connections in &mut connections {
-        connections.shutdown().await;
+        if timeout(END_TIME_MAX, connections.shutdown()).await.is_err() {
+            tracing::error!("a thread is kept waiting, and with it the end of the connections that it serves");
+        }
     }
     Ok(())
+}
+
+/// Sees to it that an audit device that keeps a thread waiting does not keep all connections waiting that live there.
+async fn look_after(lanes: Arc<Lanes>, core: Arc<Core>) {
+    loop {
+        sleep(WATCH_PERIOD).await;
+        if core.watch_audit() {
+            lanes.relieve().await;
+        }
+    }
 }
 
 /// A socket that clients come in by, and how it is used.
@@ -148,7 +165,12 @@ impl Reception {
                 _ = ended.changed() => return connections,
                 visitor = self.door.admit(&socket) => {
                     let (house, watcher) = (Arc::clone(&self.house), graceful.watcher());
-                    self.lanes.spawn(&mut connections, |inside| attend(inside, house, visitor, watcher, ended.clone()));
+                    match visitor.stream.again() {
+                        Ok(other) => self.lanes.spawn(&mut connections, other, |guest| {
+                            attend(guest, house, visitor, watcher, ended.clone())
+                        }),
+                        Err(error) => tracing::warn!(%error, "a connection could not be begun"),
+                    }
                 }
                 Some(_) = connections.join_next() => {}
             }
@@ -193,17 +215,14 @@ fn protocol(limits: &Limits) -> Builder<TokioExecutor> {
 }
 
 /// Serves one connection to its end.
-async fn attend(
-    _inside: Arc<()>,
-    house: Arc<House>,
-    visitor: Visitor,
-    watcher: Watcher,
-    mut ended: watch::Receiver<()>,
-) {
+async fn attend(guest: Guest, house: Arc<House>, visitor: Visitor, watcher: Watcher, mut ended: watch::Receiver<()>) {
     let Visitor { stream, remote, mut place } = visitor;
     match stream {
         Stream::Unix(stream) => match UnixStream::from_std(stream) {
-            Ok(stream) => converse(house, stream, Client { remote, port: 0, certificates: None }, watcher).await,
+            Ok(stream) => {
+                let client = Client { remote, port: 0, certificates: None };
+                converse(house, guest.all(), stream, client, watcher).await;
+            }
             Err(error) => tracing::debug!(%error, "a connection could not be begun"),
         },
         Stream::Tcp(stream) => {
@@ -214,8 +233,8 @@ async fn attend(
                 _ = ended.changed() => return,
             };
             match entered {
-                Ok(Ok((Entered::Plain(stream), client))) => converse(house, stream, client, watcher).await,
-                Ok(Ok((Entered::Tls(stream), client))) => converse(house, stream, client, watcher).await,
+                Ok(Ok((Entered::Plain(stream), client))) => converse(house, guest.all(), stream, client, watcher).await,
+                Ok(Ok((Entered::Tls(stream), client))) => converse(house, guest.all(), stream, client, watcher).await,
                 Ok(Err(error)) => tracing::debug!(%remote, %error, "a connection could not be begun"),
                 Err(_) => tracing::debug!(%remote, "a connection was not begun in time"),
             }
@@ -251,20 +270,21 @@ async fn enter(house: &House, stream: net::TcpStream, place: &mut Place) -> io::
 }
 
 /// Speaks HTTP to the end of the connection.
-async fn converse<S>(house: Arc<House>, stream: S, client: Client, watcher: Watcher)
+async fn converse<S>(house: Arc<House>, lane: Arc<Guests>, stream: S, client: Client, watcher: Watcher)
 where
     S: AsyncRead + AsyncWrite + Unpin + Send + 'static,
 {
     let remote = client.remote;
     let pulse = Arc::new(Pulse::default());
     let io = TokioIo::new(Watched::new(stream, Arc::clone(&pulse)));
-    let peer = Arc::new(Peer { house: Arc::clone(&house), client, pulse: Arc::clone(&pulse) });
+    let peer = Arc::new(Peer { house: Arc::clone(&house), lane, client, pulse: Arc::clone(&pulse) });
     let service = service_fn(move |request: Request<Incoming>| {
         let peer = Arc::clone(&peer);
         let (parts, body) = request.into_parts();
         async move {
             let busy = peer.pulse.begin(parts.version);
-            let response = peer.house.wire.respond(&parts, body, &peer.client).await;
+            let mut response = pin!(peer.house.wire.respond(&parts, body, &peer.client));
+            let response = poll_fn(|context| peer.lane.go_on(response.as_mut(), context)).await;
             Ok::<_, Infallible>(response.map(|payload| payload.keep(busy)))
         }
     });
@@ -281,6 +301,7 @@ where
 /// One connection as its requests see it.
 struct Peer {
     house: Arc<House>,
+    lane: Arc<Guests>,
     client: Client,
     pulse: Arc<Pulse>,
 }
@@ -313,7 +334,7 @@ struct Addresses {
 impl Door {
     fn new(limits: &Limits) -> Self {
         let files_max = getrlimit(Resource::Nofile).current.and_then(|max| usize::try_from(max).ok());
-        let connections_max = files_max.map_or(limits.connections_max, |max| limits.connections_max.min(max / 5 * 4));
+        let connections_max = files_max.map_or(limits.connections_max, |max| limits.connections_max.min(max / 5 * 2));
         Self {
             free: Arc::new(Semaphore::new(connections_max.clamp(1, Semaphore::MAX_PERMITS))),
             addresses: Arc::new(Addresses { inside: Mutex::default(), each_max: limits.connections_per_address_max }),
@@ -387,6 +408,8 @@ fn ended_early(error: &io::Error) -> bool {
     matches!(error.kind(), ConnectionAborted | ConnectionRefused | ConnectionReset | Interrupted)
 }
 
+/// How long the end of all waits for connections whose thread does not answer.
+const END_TIME_MAX: Duration = Duration::from_secs(5);
 /// Out of files or memory: others must end first.
 const ACCEPT_PAUSE: Duration = Duration::from_millis(100);
 

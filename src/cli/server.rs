@@ -100,6 +100,7 @@ pub(super) fn run(args: &Args) -> Result<(), String> {
     if !args.is_dev() {
         process::forbid_dumps();
     }
+    process::allow_files();
     let mlock = process::lock_memory(args.is_dev() || config.disable_mlock());
     process::tell_key_memory();
     // Connections have threads of their own.

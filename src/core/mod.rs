@@ -353,6 +353,12 @@ impl Core {
         self.audit.reopen();
     }
 
+    /// Whether an audit device keeps a thread waiting that may be one of those that read sockets. To be asked every
+    /// `audit::WATCH_PERIOD`.
+    pub fn watch_audit(&self) -> bool {
+        self.audit.watch()
+    }
+
     pub(crate) fn active(&self) -> Option<Arc<Active>> {
         self.active.read().unwrap_or_else(PoisonError::into_inner).clone()
     }

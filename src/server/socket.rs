@@ -30,6 +30,25 @@ pub(super) enum Stream {
     Unix(unix::net::UnixStream),
 }
 
+impl Stream {
+    /// The same connection once more, which takes another of the files that the process may open.
+    pub(super) fn again(&self) -> io::Result<Self> {
+        match self {
+            Self::Tcp(stream) => stream.try_clone().map(Self::Tcp),
+            Self::Unix(stream) => stream.try_clone().map(Self::Unix),
+        }
+    }
+
+    /// Ends the connection, whoever else holds it.
+    pub(super) fn shut(&self) {
+        // One that is gone already has ended.
+        let _ = match self {
+            Self::Tcp(stream) => stream.shutdown(net::Shutdown::Both),
+            Self::Unix(stream) => stream.shutdown(net::Shutdown::Both),
+        };
+    }
+}
+
 impl Socket {
     /// Begins to listen. The error says where it cannot.
     pub async fn bind(socket: &listener::Socket) -> Result<Self, String> {

@@ -24,6 +24,14 @@ pub(super) fn forbid_dumps() {
     }
 }
 
+/// Opens as many files as the process may, and not only as many as it may without asking: a connection takes two.
+pub(super) fn allow_files() {
+    let limit = getrlimit(Resource::Nofile);
+    if let Err(error) = setrlimit(Resource::Nofile, Rlimit { current: limit.maximum, ..limit }) {
+        tracing::warn!(%error, "the limit of open files could not be raised");
+    }
+}
+
 /// Keeps memory out of swap, and says in a few words whether it could.
 pub(super) fn lock_memory(disabled: bool) -> &'static str {
     if disabled {

@@ -8,6 +8,7 @@ use std::pin::Pin;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::task::{Context, Poll, ready};
+use std::time::Duration;
 
 use super::Thread;
 use crate::api::route::{Access, Row};
@@ -22,6 +23,7 @@ mod entry;
 mod headers;
 mod mask;
 mod output;
+mod scribe;
 mod senders;
 pub mod verify;
 mod writer;
@@ -105,7 +107,7 @@ impl Audit {
         if is_exempt(event.row, event.request.help) {
             return Ok(Trail(None));
         }
-        let opening = Arc::new(Opening::of(&event, self.setting()));
+        let opening = Arc::new(Opening::of(&event, self.setting(), thread));
         if thread == Thread::Socket && event.changes_only_records() {
             let opening = opening.clone();
             horizon.before_commits(move || opening.write().then_some(()).ok_or(barrier::Error::Withheld(UNWRITTEN)));
@@ -226,6 +228,22 @@ impl Audit {
         }
     }
 
+    /// Sees whether devices keep those who write to them waiting: from then on, only threads that may block write. To be
+    /// asked every `WATCH_PERIOD`; keeps nobody waiting. Returns whether one does.
+    pub(super) fn watch(&self) -> bool {
+        if !self.is_on() {
+            return false;
+        }
+        let setting = self.setting();
+        let stalls = setting.devices.iter().filter(|device| device.writer.watch()).count() > 0;
+        let blocks = setting.devices.iter().any(|device| device.writer.blocks());
+        // While the setting changes, its devices may be others: to be careful is never wrong.
+        if blocks || self.changing.try_lock().is_ok() {
+            self.blocks.store(blocks, Ordering::Release);
+        }
+        stalls
+    }
+
     /// Opens all files anew: somebody has moved them away.
     pub(super) fn reopen(&self) {
         self.setting().devices.iter().for_each(|device| device.writer.reopen());
@@ -278,16 +296,18 @@ struct Opening {
     entries: Vec<entry::Opening>,
     /// Whether they are written.
     told: AtomicBool,
+    /// On which it is written.
+    thread: Thread,
 }
 
 impl Opening {
-    fn of(event: &Event<'_>, setting: Arc<Setting>) -> Self {
+    fn of(event: &Event<'_>, setting: Arc<Setting>, thread: Thread) -> Self {
         let entry = |device: &Arc<Device>| {
             let sender = device.senders.of(event, &device.mask);
             entry::Opening::of(event, &device.mask, &sender, &setting.headers)
         };
         let entries = setting.devices.iter().map(entry).collect();
-        Self { setting, entries, told: AtomicBool::new(false) }
+        Self { setting, entries, told: AtomicBool::new(false), thread }
     }
 
     /// Writes the entries, unless that has been done. Returns whether one is written; if none is, it can be tried again.
@@ -295,7 +315,11 @@ impl Opening {
         if !self.is_told() {
             let began = Stopwatch::start();
             let pairs = self.setting.devices.iter().zip(&self.entries);
-            let written = pairs.filter(|(device, opening)| device.writer.write(device.line(opening.entry())));
+            let write = |device: &Device, opening: &entry::Opening| match self.thread {
+                Thread::Socket => device.writer.write(device.line(opening.entry())),
+                Thread::Worker => device.writer.write_in_time(device.line(opening.entry())),
+            };
+            let written = pairs.filter(|(device, opening)| write(device, opening));
             if written.count() > 0 {
                 self.told.store(true, Ordering::Release);
                 self.setting.meters.requests.note(Class::Done, began.elapsed());
@@ -352,8 +376,8 @@ impl Begun<'_> {
         if setting.devices.is_empty() || Arc::ptr_eq(&setting, &self.opening.setting) {
             return self.opening.clone();
         }
-        let opening = Opening { told: AtomicBool::new(true), ..Opening::of(&self.event, setting) };
-        Arc::new(opening)
+        let opening = Opening::of(&self.event, setting, self.thread);
+        Arc::new(Opening { told: AtomicBool::new(true), ..opening })
     }
 }
 
@@ -391,7 +415,7 @@ impl Future for Ending {
 impl Ending {
     /// As it resolves, on a thread that may block.
     fn wait(mut self) -> Result<(), Error> {
-        let written = self.brought.iter_mut().map(Brought::wait).filter(|written| *written).count() > 0;
+        let written = self.brought.iter_mut().map(Brought::wait_in_time).filter(|written| *written).count() > 0;
         self.conclude(written)
     }
 
@@ -403,7 +427,8 @@ impl Ending {
         let last = (first.is_none() || written).then_some(&meters.responses);
         let (class, took) = (if written { Class::Done } else { Class::Failed }, self.began.elapsed());
         first.into_iter().chain(last).for_each(|meter| meter.note(class, took));
-        written.then_some(()).ok_or_else(|| Error::internal(UNWRITTEN))
+        let unwritten = if self.short.is_some() { UNANSWERED } else { UNWRITTEN };
+        written.then_some(()).ok_or_else(|| Error::internal(unwritten))
     }
 
     /// What was done was done: for so much there is room.
@@ -429,6 +454,9 @@ fn record_path(path: &str) -> String {
     format!("{RECORDS}{path}")
 }
 
+/// How often somebody is to see whether devices take too long.
+pub const WATCH_PERIOD: Duration = Duration::from_millis(250);
+const UNANSWERED: &str = "no audit device could write the entry of this answer; what was asked for may have been done";
 const UNWRITTEN: &str = "no audit device could write the entry of this request";
 /// Row of `sys/`.
 const ENABLING: &str = "audit/{path..}";

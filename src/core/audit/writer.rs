@@ -3,11 +3,13 @@
 
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, OnceLock, PoisonError};
-use std::task::{Context, Poll, Waker};
-use std::{io, mem};
+use std::task::{Context, Poll, Wake, Waker};
+use std::time::Duration;
+use std::{io, mem, thread};
 
 use super::chain::{Chain, Head};
 use super::output::{Output, Room, TIME_MAX};
+use super::scribe::{Scribe, Watch};
 use crate::clock::Stopwatch;
 
 pub(super) struct Writer {
@@ -20,6 +22,8 @@ pub(super) struct Writer {
     /// The last write went well.
     able: AtomicBool,
     blocks: bool,
+    scribe: Scribe,
+    watch: Mutex<Watch>,
 }
 
 /// An output, and the chain that its lines are if it is wanted.
@@ -66,6 +70,8 @@ struct Queue {
     /// Somebody has said that he writes these lines.
     claimed: bool,
     writing: bool,
+    /// What becomes of the lines that are being written, or of those that were written last.
+    at_work: Arc<Fate>,
     /// Somebody has waited in vain for the one who writes.
     stuck: bool,
     /// An empty buffer, for the lines after these.
@@ -74,7 +80,7 @@ struct Queue {
 
 /// What becomes of the lines of one group.
 #[derive(Default)]
-struct Fate {
+pub(super) struct Fate {
     written: OnceLock<bool>,
     waiting: Mutex<Vec<Waker>>,
 }
@@ -98,6 +104,27 @@ impl Fate {
         waiting.push(context.waker().clone());
         Poll::Pending
     }
+
+    /// Waits for so long at most, on a thread that may block. `None`: it is not decided.
+    fn wait(&self, time_max: Duration) -> Option<bool> {
+        let (began, waker) = (Stopwatch::start(), Waker::from(Arc::new(Sleeper(thread::current()))));
+        loop {
+            if let Poll::Ready(written) = self.poll(&Context::from_waker(&waker)) {
+                return Some(written);
+            }
+            let left = time_max.checked_sub(began.elapsed())?;
+            thread::park_timeout(left);
+        }
+    }
+}
+
+/// A thread that waits.
+struct Sleeper(thread::Thread);
+
+impl Wake for Sleeper {
+    fn wake(self: Arc<Self>) {
+        self.0.unpark();
+    }
 }
 
 /// Lines that somebody has brought to a writer. They are written even if nobody waits for it.
@@ -120,7 +147,16 @@ impl Brought {
         }
     }
 
-    /// Sees to it that the lines are written, or fail, on a thread that may block.
+    /// Sees to it that the lines are written, or fail, on a thread that may block: for no longer than a device may take.
+    pub(super) fn wait_in_time(&mut self) -> bool {
+        if !self.writer.scribe.write_all(&self.writer) {
+            return self.wait();
+        }
+        self.has_turn = false;
+        self.fate.wait(TIME_MAX).unwrap_or_else(|| self.writer.give_up_on(&self.fate))
+    }
+
+    /// Sees to it that the lines are written, or fail, on this thread.
     pub(super) fn wait(&mut self) -> bool {
         self.has_turn = false;
         self.writer.write_all();
@@ -143,7 +179,7 @@ impl Writer {
     pub(super) fn new(name: String, output: Output, chain: Option<Chain>) -> Self {
         let (blocks, output) = (output.blocks(), Mutex::new(Chained { output, chain }));
         let (queue, idle, able) = (Mutex::default(), Condvar::new(), AtomicBool::new(true));
-        Self { name, queue, idle, output, able, blocks }
+        Self { name, queue, idle, output, able, blocks, scribe: Scribe::default(), watch: Mutex::default() }
     }
 
     /// Where the chain stands, if the lines are one.
@@ -157,9 +193,9 @@ impl Writer {
         self.able.load(Ordering::Acquire)
     }
 
-    /// Whether it may keep a request waiting for somebody who does not read.
+    /// Whether it may keep a request waiting: for somebody who does not read, or because it did so lately.
     pub(super) fn blocks(&self) -> bool {
-        self.blocks
+        self.blocks || self.watch.lock().unwrap_or_else(PoisonError::into_inner).is_wary()
     }
 
     /// Takes whole lines, in pieces, for the next group. `None`: the device fails, and would keep whoever asks it waiting.
@@ -186,9 +222,14 @@ impl Writer {
         !self.blocks && !self.queue().stuck && self.put(line, Room::Used)
     }
 
+    /// As `write`, and for no longer than a device may take.
+    pub(super) fn write_in_time<'l>(self: &Arc<Self>, lines: impl IntoIterator<Item = &'l [u8]>) -> bool {
+        self.bring(lines).is_some_and(|mut brought| brought.wait_in_time())
+    }
+
     /// Decides what becomes of all lines that were brought until now: writes those that nobody else is writing, and waits
     /// for those that somebody is.
-    fn write_all(&self) {
+    pub(super) fn write_all(&self) {
         let Some(mut queue) = self.idle_queue() else { return };
         if queue.lines.is_empty() {
             return;
@@ -196,6 +237,7 @@ impl Writer {
         let spare = mem::take(&mut queue.spare);
         let mut lines = mem::replace(&mut queue.lines, spare);
         let fate = mem::take(&mut queue.fate);
+        queue.at_work = Arc::clone(&fate);
         (queue.claimed, queue.writing) = (false, true);
         drop(queue);
         fate.decide(self.put(&lines, Room::Kept));
@@ -213,19 +255,47 @@ impl Writer {
             return Some(queue);
         }
         let began = Stopwatch::start();
-        while queue.writing {
+        while queue.writing && !queue.stuck {
             let left = TIME_MAX.saturating_sub(began.elapsed());
             if left.is_zero() {
-                (queue.stuck, queue.claimed) = (true, false);
-                let fate = mem::take(&mut queue.fate);
-                drop(queue);
-                self.note(Err("it takes too long"));
-                fate.decide(false);
+                self.give_up(queue);
                 return None;
             }
             queue = self.idle.wait_timeout(queue, left).unwrap_or_else(PoisonError::into_inner).0;
         }
-        Some(queue)
+        (!queue.stuck).then_some(queue)
+    }
+
+    /// Somebody writes for too long: what he writes counts as lost, with all that waits for him.
+    fn give_up(&self, mut queue: MutexGuard<'_, Queue>) {
+        (queue.stuck, queue.claimed) = (queue.writing, false);
+        let (at_work, waiting) = (Arc::clone(&queue.at_work), mem::take(&mut queue.fate));
+        drop(queue);
+        self.note(Err("it takes too long"));
+        self.idle.notify_all();
+        at_work.decide(false);
+        waiting.decide(false);
+    }
+
+    /// Gives up on lines that nobody has written in time. Returns whether they are written after all.
+    fn give_up_on(&self, fate: &Fate) -> bool {
+        let queue = self.queue();
+        if fate.written.get().is_none() {
+            self.give_up(queue);
+        }
+        fate.written.get().copied().unwrap_or(false)
+    }
+
+    /// Sees whether whoever writes takes too long. To be asked every `WATCH_PERIOD`; keeps nobody waiting. Returns whether
+    /// somebody does.
+    pub(super) fn watch(&self) -> bool {
+        let queue = self.queue();
+        let at_work = queue.writing.then_some(&queue.at_work);
+        let stalls = self.watch.lock().unwrap_or_else(PoisonError::into_inner).look(at_work);
+        if stalls && !queue.stuck {
+            self.give_up(queue);
+        }
+        stalls
     }
 
     fn put(&self, lines: &[u8], room: Room) -> bool {

@@ -9,6 +9,7 @@ mod monitor;
 mod others;
 mod pkcs11;
 mod proxies;
+mod stall;
 mod tls;
 
 use std::fs;
