@@ -285,7 +285,8 @@ fn decode_and_run<Q: Endpoint>(on: &Q::On, call: &Call<'_>, validated: bool) -> 
     };
     let decoded = decoded.map_err(|error| error.into_error(validated))?;
     let mut reply = decoded.request.run(on, call)?;
-    if !matches!(reply.data, Data::Nothing) && reply.status.is_none() {
+    let carries = !matches!(reply.data, Data::Nothing) || !reply.warnings.is_empty();
+    if carries && reply.status.is_none() {
         reply.warnings.extend(decoded.warnings);
     }
     Ok(reply)

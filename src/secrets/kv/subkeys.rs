@@ -62,7 +62,11 @@ impl ReadSubkeys {
         let node = Node::parse(data).ok_or_else(|| Error::internal("the data of a secret are no JSON"))?;
         let levels = usize::try_from(self.depth).ok().filter(|depth| *depth > 0).unwrap_or(usize::MAX);
         let mut names = Wiped::default();
-        node.names(levels).write(&mut names);
+        match &node {
+            // Only inside is an object without members as good as any value.
+            Node::Object(members) if members.is_empty() => node.write(&mut names),
+            Node::Object(_) | Node::List(_) | Node::Leaf(_) => node.names(levels).write(&mut names),
+        }
         Ok(names)
     }
 }

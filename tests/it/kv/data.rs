@@ -31,6 +31,7 @@ fn null_and_nothing_are_data() {
     for data in [json!(null), json!({})] {
         server.post("secret/data/k", &json!({"data": data})).expect(200);
         assert_eq!(read(&server, "k"), data);
+        assert_eq!(server.get("secret/subkeys/k").data()["subkeys"], data);
     }
     server.post("secret/data/k", &json!({"data": null})).expect(200);
     server.send(&patch("secret/data/k", &json!({"data": {"a": {"b": null}}}))).expect(200);
@@ -176,7 +177,9 @@ fn the_larger_of_two_maxima_counts() {
     server.post("secret/config", &json!({"max_versions": 3})).expect(204);
     for (key, own, oldest) in [("few", 1, 4), ("none", 0, 4), ("many", 5, 2)] {
         server.post(&format!("secret/metadata/{key}"), &json!({"max_versions": own})).expect(204);
-        (0..6).for_each(|number| _ = write(&server, key, &json!({"n": number})));
+        for number in 1..=6 {
+            assert_eq!(write(&server, key, &json!({})), number);
+        }
         let metadata = server.get(&format!("secret/metadata/{key}")).data();
         assert_eq!((&metadata["oldest_version"], &metadata["max_versions"]), (&json!(oldest), &json!(own)), "{key}");
     }
@@ -206,6 +209,10 @@ fn what_clients_get_wrong_is_told() {
     let form = request("POST", "secret/data/k").header("Content-Type", "application/x-www-form-urlencoded");
     server.send(&form.body("data=a")).expect(400);
     assert_eq!(read(&server, "k"), json!({"a": 1}));
+    server.post("secret/config", &json!({"cas_required": true})).expect(204);
+    let ignored = server.post("secret/metadata/k", &json!({"cas_required": false, "unknown": 1})).expect(200).json();
+    assert!(ignored["warnings"][0].as_str().unwrap().starts_with("\"cas_required\" set to false"), "{ignored}");
+    assert_eq!(ignored["warnings"][1], "Endpoint ignored these unrecognized parameters: [unknown]");
 }
 
 /// Regression R13: what a body holds must not come back in an error.
