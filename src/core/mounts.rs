@@ -360,7 +360,10 @@ impl Mounts {
 
     fn refuse_conflict(&self, path: &str) -> Result<(), Error> {
         match self.conflict(path) {
-            Some(other) => Err(Error::invalid(format!("path is already in use at {other}"))),
+            Some(other) => {
+                let other = other.strip_prefix(AUTH_PREFIX).unwrap_or(&other);
+                Err(Error::invalid(format!("path is already in use at {other}")))
+            }
             None => Ok(()),
         }
     }

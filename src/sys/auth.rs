@@ -68,9 +68,8 @@ impl Endpoint for EnableLogin {
     type On = Core;
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let path = slashed(&self.path);
-        let at = format!("{AUTH_PREFIX}{path}");
-        let entry = self.mount.entry(at, self.kind, self.options, core, |kind, config| {
+        let path = format!("{AUTH_PREFIX}{}", slashed(&self.path));
+        let entry = self.mount.entry(path, self.kind, self.options, core, |kind, config| {
             if config.user_lockout_config.as_ref().is_some_and(LockoutConfig::is_given) {
                 refuse_lockout(kind)
             } else {
@@ -80,11 +79,7 @@ impl Endpoint for EnableLogin {
         if entry.kind == "token" {
             return Err(Error::invalid("token credential backend cannot be instantiated"));
         }
-        let active = core.unsealed()?;
-        if active.mounts.at(&entry.path).is_some() {
-            return Err(Error::invalid(format!("path is already in use at {path}")));
-        }
-        active.enable(&call.view()?, entry)?;
+        core.unsealed()?.enable(&call.view()?, entry)?;
         Ok(Reply::nothing())
     }
 }

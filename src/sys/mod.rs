@@ -22,6 +22,7 @@ pub mod mfa;
 pub mod monitor;
 pub mod mounts;
 pub mod password_policies;
+mod plugin_version;
 pub mod plugins;
 pub mod policies;
 pub mod protection;

@@ -4,6 +4,7 @@ use schemars::JsonSchema;
 use serde::Deserialize;
 
 use super::entry::describe;
+use super::plugin_version;
 use super::tune::{Config, VERSION, VERSIONED};
 use crate::access::leases;
 use crate::api::fields::TextMap;
@@ -112,7 +113,13 @@ impl NewMount {
         let mut tune = Tune { description: self.description, ..Tune::default() };
         tune.options = options.map(|options| options.0).filter(|options| !options.is_empty());
         let plugin_name = [&self.config.plugin_name, &self.plugin_name].into_iter().find(|name| !name.is_empty());
-        let kind = engine_type(kind, plugin_name.cloned().unwrap_or_default(), &mut tune)?;
+        let plugin_name = plugin_name.cloned().unwrap_or_default();
+        let kind = if path.starts_with(AUTH_PREFIX) {
+            login_type(kind, plugin_name, &tune)?
+        } else {
+            engine_type(kind, plugin_name, &mut tune)?
+        };
+        plugin_version::refuse_other(&self.config.plugin_version, &path, &kind)?;
         check(&kind, &self.config)?;
         self.config.apply(&mut tune)?;
         let Self { local, seal_wrap, external_entropy_access, .. } = self;
@@ -120,16 +127,29 @@ impl NewMount {
     }
 }
 
+/// The type that is asked for, by its own name or as that of a plugin.
+fn asked_type(kind: String, plugin_name: String) -> Result<String, Error> {
+    match kind.as_str() {
+        "" => Err(Error::invalid("backend type must be specified as a string")),
+        "plugin" if plugin_name.is_empty() => Err(Error::invalid("plugin_name must be provided for plugin backend")),
+        "plugin" => Ok(plugin_name),
+        _ => Ok(kind),
+    }
+}
+
+/// The type of a login method, which has no versions.
+fn login_type(kind: String, plugin_name: String, tune: &Tune) -> Result<String, Error> {
+    let kind = asked_type(kind, plugin_name)?;
+    let version = tune.options.as_ref().and_then(|options| options.get(VERSION));
+    if version.is_some_and(|version| !version.is_empty()) {
+        return Err(Error::invalid(format!("auth method {kind:?} does not allow setting a version")));
+    }
+    Ok(kind)
+}
+
 /// The type of the engine itself. What a type says of a version becomes an option.
 fn engine_type(kind: String, plugin_name: String, tune: &mut Tune) -> Result<String, Error> {
-    let kind = match kind.as_str() {
-        "" => return Err(Error::invalid("backend type must be specified as a string")),
-        "plugin" if plugin_name.is_empty() => {
-            return Err(Error::invalid("plugin_name must be provided for plugin backend"));
-        }
-        "plugin" => plugin_name,
-        _ => kind,
-    };
+    let kind = asked_type(kind, plugin_name)?;
     if let Some(version) = kind.strip_prefix("kv-v").filter(|version| matches!(*version, "1" | "2")) {
         tune.options.get_or_insert_default().insert(VERSION.to_owned(), version.to_owned());
         return Ok("kv".to_owned());

@@ -7,6 +7,7 @@ use serde::Deserialize;
 
 use super::entry::{describe_lockout, describe_rest};
 use super::mounts::{UNTUNABLE, slashed};
+use super::plugin_version;
 use crate::api::fields::{CommaList, TextMap, Ttl};
 use crate::api::{Error, Reply, TokenKind};
 use crate::core::Core;
@@ -84,6 +85,9 @@ pub struct TuneMount {
     /// When a login method locks names out.
     #[serde(default)]
     user_lockout_config: Option<LockoutConfig>,
+    /// Which version of its type a mount is to have: there is one, that which is built in.
+    #[serde(default)]
+    plugin_version: String,
 }
 
 impl Endpoint for TuneMount {
@@ -101,6 +105,7 @@ impl Endpoint for TuneMount {
         if self.token_type.is_some() {
             refuse_token_type(&path, mount.kind)?;
         }
+        plugin_version::refuse_unknown(&self.plugin_version, mount.kind)?;
         let user_lockout_config = self.user_lockout_config.filter(LockoutConfig::is_given);
         if user_lockout_config.is_some() {
             refuse_lockout(mount.kind)?;
@@ -117,6 +122,7 @@ impl Endpoint for TuneMount {
             token_type: self.token_type,
             user_lockout_config,
             plugin_name: String::new(),
+            plugin_version: String::new(),
         };
         let mut reply = Reply::nothing();
         active.mounts.tune(&call.view()?, &path, |tune| {
@@ -159,6 +165,8 @@ pub(super) struct Config {
     pub(super) user_lockout_config: Option<LockoutConfig>,
     /// The type, where `type` is `plugin`.
     pub(super) plugin_name: String,
+    /// Which version of the type to have: there is one, that which is built in.
+    pub(super) plugin_version: String,
 }
 
 impl Config {
@@ -212,11 +220,11 @@ pub(super) struct LockoutConfig {
     /// Wrong guesses in a row that lock a name: 5 usually.
     lockout_threshold: String,
     /// For how long: 15 minutes usually.
-    lockout_duration: Option<Ttl>,
+    lockout_duration: LeaseTtl,
     /// How long after the last wrong guess they are forgotten: 15 minutes usually.
-    lockout_counter_reset: Option<Ttl>,
+    lockout_counter_reset: LeaseTtl,
     /// Another name of `lockout_counter_reset`.
-    lockout_counter_reset_duration: Option<Ttl>,
+    lockout_counter_reset_duration: LeaseTtl,
     /// Locks no names.
     lockout_disable: Option<bool>,
 }
@@ -225,9 +233,9 @@ impl LockoutConfig {
     /// Whether anything is asked for; by `null` and by an empty object nothing is.
     pub(super) fn is_given(&self) -> bool {
         !self.lockout_threshold.is_empty()
-            || self.lockout_duration.is_some()
-            || self.lockout_counter_reset.is_some()
-            || self.lockout_counter_reset_duration.is_some()
+            || !self.lockout_duration.0.is_empty()
+            || !self.lockout_counter_reset.0.is_empty()
+            || !self.lockout_counter_reset_duration.0.is_empty()
             || self.lockout_disable.is_some()
     }
 
@@ -240,13 +248,12 @@ impl LockoutConfig {
             });
             own.threshold = parsed?;
         }
-        let set = |own: &mut u64, sent: Option<Ttl>| {
-            if let Some(Ttl(Some(sent))) = sent {
-                *own = sent.as_secs();
-            }
-        };
-        set(&mut own.duration_s, self.lockout_duration);
-        set(&mut own.counter_reset_s, self.lockout_counter_reset_duration.or(self.lockout_counter_reset));
+        for (own, sent) in [
+            (&mut own.duration_s, self.lockout_duration),
+            (&mut own.counter_reset_s, self.lockout_counter_reset_duration.or(self.lockout_counter_reset)),
+        ] {
+            *own = sent.seconds().map_err(Error::invalid)?.unwrap_or(*own);
+        }
         own.disable = self.lockout_disable.unwrap_or(own.disable);
         Ok(())
     }
@@ -268,12 +275,16 @@ fn refuse_token_type(path: &str, kind: &str) -> Result<(), Error> {
     }
 }
 
-/// A TTL that may also say `system`, which is zero: the system's own.
-#[derive(Deserialize, JsonSchema)]
+/// A duration that may also say `system`, which is zero: the system's own.
+#[derive(Default, Deserialize, JsonSchema)]
 #[serde(transparent)]
 pub(super) struct LeaseTtl(pub(super) String);
 
 impl LeaseTtl {
+    fn or(self, other: Self) -> Self {
+        if self.0.is_empty() { other } else { self }
+    }
+
     /// Seconds; `None` where nothing is to change.
     pub(super) fn seconds(&self) -> Result<Option<u64>, String> {
         match self.0.as_str() {

@@ -84,7 +84,12 @@ fn a_mount_has_rules_of_its_own() {
     let text = "unable to parse user lockout threshold: strconv.ParseUint: parsing \"many\": invalid syntax";
     tune(json!({"lockout_threshold": "many"})).refused(400, text);
     let text = "tuning of user lockout configuration for auth type \"token\" not allowed";
-    server.post("sys/auth/token/tune", &json!({"user_lockout_config": {}})).refused(400, text);
+    let config = json!({"user_lockout_config": {"lockout_threshold": 3}});
+    server.post("sys/auth/token/tune", &config).refused(400, text);
+    tune(json!({"lockout_duration": "soon"})).refused(400, "time: invalid duration \"soon\"");
+    tune(json!({"lockout_duration": "system", "lockout_counter_reset_duration": "system"})).expect(204);
+    let told = server.get("sys/auth/userpass/tune").data();
+    assert_eq!((&told["user_lockout_duration"], &told["user_lockout_counter_reset_duration"]), (&json!(0), &json!(0)));
 }
 
 /// Guesses that are made at one time are no more than those that wait for each other's answers.

@@ -58,6 +58,17 @@ fn others_cannot_be_enabled_and_this_one_not_disabled() {
         ("new", json!({"type": "nosuch"}), "plugin not found in the catalog: nosuch"),
         ("new", json!({"type": "kv"}), "plugin not found in the catalog: kv"),
         ("new", json!({"type": "plugin", "plugin_name": "mine"}), "plugin not found in the catalog: mine"),
+        (
+            "new",
+            json!({"type": "userpass", "options": {"version": 2}}),
+            "auth method \"userpass\" does not allow setting a version",
+        ),
+        (
+            "new",
+            json!({"type": "userpass", "config": {"plugin_version": "v1.0.0"}}),
+            "cannot select non-builtin version of auth plugin userpass",
+        ),
+        ("token/inside", json!({"type": "userpass"}), "path is already in use at token/"),
         ("new", json!({"type": "token"}), "token credential backend cannot be instantiated"),
         ("token", json!({"type": "userpass"}), "path is already in use at token/"),
     ] {

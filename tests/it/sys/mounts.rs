@@ -109,6 +109,7 @@ fn a_refused_tune_changes_nothing() {
         json!({"description": "new", "max_lease_ttl": "1h", "default_lease_ttl": "2h"}),
         json!({"description": "new", "default_lease_ttl": "abc"}),
         json!({"description": "new", "token_type": "batch"}),
+        json!({"description": "new", "plugin_version": "v1.0.0"}),
     ] {
         server.post("sys/mounts/transit/tune", &tune).expect(400);
         assert_eq!(server.stored(), before, "{tune}");
@@ -189,6 +190,10 @@ fn what_cannot_be_enabled_is_refused_in_known_words() {
         (ttls("x", ""), "unable to parse default TTL of x: time: invalid duration \"x\""),
         (ttls("", "-1"), "unable to parse max TTL of -1: cannot provide negative value '-1'"),
         (json!({"type": "transit", "config": {"listing_visibility": "maybe"}}), "invalid listing_visibility maybe"),
+        (
+            json!({"type": "kv", "config": {"plugin_version": "v1.0.0"}}),
+            "cannot select non-builtin version of secrets plugin kv",
+        ),
     ] {
         server.post("sys/mounts/new", &body).refused(400, text);
     }
