@@ -69,7 +69,7 @@ impl Unseal {
         } else {
             json!({"key": *prompt::secret(self.key, "Unseal Key")?, "migrate": self.migrate})
         };
-        print_seal(&self.output, &client.write_bare("sys/unseal", &body)?)
+        print_seal(&self.output, &client, client.write_bare("sys/unseal", &body)?)
     }
 }
 

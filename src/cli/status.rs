@@ -19,22 +19,17 @@ impl Status {
         let unknown = |failure| Failure { code: CODE_USAGE, ..failure };
         let status = client.read_bare("sys/seal-status").map_err(unknown)?;
         let sealed = status["sealed"] == true;
-        self.print(&client, status)?;
+        print_seal(&self.output, &client, status)?;
         if sealed { Err(Failure::silent(CODE_REFUSED)) } else { Ok(()) }
-    }
-
-    /// With what the server knows of others, if it tells.
-    fn print(&self, client: &Client, mut status: Value) -> Result<(), Failure> {
-        let leader = client.read_bare("sys/leader").unwrap_or_default();
-        status["ha_enabled"] = (leader["ha_enabled"] == true).into();
-        status["active_time"] = leader.get("active_time").cloned().unwrap_or_else(|| json!("0001-01-01T00:00:00Z"));
-        print_seal(&self.output, &status)
     }
 }
 
-/// What is known of the seal.
-pub(super) fn print_seal(output: &Output, status: &Value) -> Result<(), Failure> {
-    output.print_rows(rows(status), status)
+/// What is known of the seal, with what the server knows of others, if it tells.
+pub(super) fn print_seal(output: &Output, client: &Client, mut status: Value) -> Result<(), Failure> {
+    let leader = client.read_bare("sys/leader").unwrap_or_default();
+    status["ha_enabled"] = (leader["ha_enabled"] == true).into();
+    status["active_time"] = leader.get("active_time").cloned().unwrap_or_else(|| json!("0001-01-01T00:00:00Z"));
+    output.print_rows(rows(&status), &status)
 }
 
 fn rows(status: &Value) -> Vec<Row<'static>> {
