@@ -30,7 +30,7 @@ pub struct Row {
 impl Row {
     /// Whether Vault serves it by itself, without the framework that answers for all others.
     pub fn is_special(&self) -> bool {
-        self.shape == Shape::Bare && self.access != Access::Token
+        self.shape == Shape::Bare && (self.while_sealed || self.access == Access::Shares)
     }
 }
 

@@ -47,10 +47,10 @@ impl Core {
     }
 }
 
-/// `sys/internal/specs/openapi`: everything that is mounted, as OpenAPI 3.0.
-pub(crate) fn openapi(core: &Core) -> Result<Value, Error> {
+/// `sys/internal/specs/openapi`: everything that is mounted and that somebody may see, as OpenAPI 3.0.
+pub(crate) fn openapi(core: &Core, may_see: impl Fn(&str) -> bool) -> Result<Value, Error> {
     let mut paths = Map::new();
-    for (mount, rows) in core.route_table()? {
+    for (mount, rows) in core.route_table()?.into_iter().filter(|(mount, _)| may_see(mount)) {
         add_paths(&mut paths, &format!("/{mount}"), &rows);
     }
     Ok(wrap(paths))

@@ -127,12 +127,10 @@ impl Initialise {
 /// Refuses parameters that the seal of this server has no use for.
 fn refuse_given(kind: &str, parameters: &[(&str, bool)]) -> Result<(), Error> {
     let given: Vec<_> = parameters.iter().filter(|(_, given)| *given).map(|(name, _)| *name).collect();
-    let noun = match given.as_slice() {
-        [] => return Ok(()),
-        [_] => "parameter",
-        _ => "parameters",
-    };
-    Err(Error::invalid(format!("{noun} {} not applicable to seal type {kind}", given.join(","))))
+    if given.is_empty() {
+        return Ok(());
+    }
+    Err(Error::invalid(format!("parameters {} not applicable to seal type {kind}", given.join(","))))
 }
 
 /// PGP keys as clients send them, in base64, as they are or armored: none, or one for each share. They are counted before

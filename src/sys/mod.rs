@@ -172,7 +172,7 @@ const ROUTES: &[Route<Core>] = &[
     write::<leases::RevokePrefix>     ("revoke-force/{prefix..}").sudo().slow(),
     read::<ui::VisibleMounts>         ("internal/ui/mounts").open(),
     read::<ui::VisibleMount>          ("internal/ui/mounts/{path..}").open(),
-    read::<specs::OpenApi>            ("internal/specs/openapi").bare(),
+    read::<specs::OpenApi>            ("internal/specs/openapi").open().bare(),
     read::<counters::CountTokens>     ("internal/counters/tokens").slow(),
     read::<counters::CountEntities>   ("internal/counters/entities").slow(),
     read::<host::HostInfo>            ("host-info").slow(),

@@ -1,5 +1,7 @@
 //! `sys/internal/ui/mounts`: how clients learn which engine answers a path.
 
+use std::sync::Arc;
+
 use schemars::JsonSchema;
 use serde::Deserialize;
 
@@ -7,8 +9,8 @@ use super::entry::{describe, describe_to_strangers};
 use crate::access::{Caller, gate};
 use crate::api::json::Object;
 use crate::api::{Error, Reply};
-use crate::core::Core;
 use crate::core::mounts::{AUTH_PREFIX, Mount};
+use crate::core::{Active, Core};
 use crate::engine::{Call, Endpoint};
 
 /// Lists the mounts that the caller may see; without a token, those that are visible to everyone.
@@ -20,16 +22,9 @@ impl Endpoint for VisibleMounts {
 
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         let active = core.unsealed()?;
-        let caller = match &call.request.token {
-            Some(_) => Some(gate::identify(&active.tokens, &call.view()?, call.request, call.now)?),
-            None => None,
-        };
-        let visible = |mount: &Mount| {
-            mount.entry.tune.listing_visibility == "unauth"
-                || caller.as_ref().is_some_and(|caller| may_see(caller, &mount.entry.path))
-        };
-        let list = |object: &mut Object, mounts: Vec<std::sync::Arc<Mount>>, prefix: &str| {
-            for mount in mounts.iter().filter(|mount| visible(mount)) {
+        let caller = caller(&active, call)?;
+        let list = |object: &mut Object, mounts: Vec<Arc<Mount>>, prefix: &str| {
+            for mount in mounts.iter().filter(|mount| is_visible(mount, caller.as_deref())) {
                 let path = mount.entry.path.strip_prefix(prefix).unwrap_or(&mount.entry.path);
                 object.set_object(path, |entry| match &caller {
                     Some(_) => describe(entry, mount),
@@ -71,6 +66,17 @@ impl Endpoint for VisibleMount {
             describe(object, &mount);
         }))
     }
+}
+
+/// Who asks, where that need not be told; a token that is none is refused all the same.
+pub(super) fn caller(active: &Active, call: &Call<'_>) -> Result<Option<Arc<Caller>>, Error> {
+    let identify = |_| gate::identify(&active.tokens, &call.view()?, call.request, call.now);
+    call.request.token.as_ref().map(identify).transpose()
+}
+
+/// Whether a mount is visible to everyone, or the caller may do anything below it.
+pub(super) fn is_visible(mount: &Mount, caller: Option<&Caller>) -> bool {
+    mount.entry.tune.listing_visibility == "unauth" || caller.is_some_and(|caller| may_see(caller, &mount.entry.path))
 }
 
 /// Whether the caller may do anything below a mount.

@@ -1,7 +1,8 @@
 //! `sys/internal/specs/openapi`: the document follows the mounts.
 
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::client::request;
 use crate::server::TestServer;
 
 #[test]
@@ -28,4 +29,24 @@ fn every_path_declares_its_parameters() {
         assert!(path.starts_with('/') && !path.contains("//") && !path.contains(['?', '.']), "{path}");
         assert!(!item.to_string().contains("$ref"), "{path} refers to something outside itself");
     }
+}
+
+/// Regression: who had no token was refused, where Vault tells as much as everybody may know.
+#[test]
+fn the_document_has_what_its_reader_may_see() {
+    let server = TestServer::start();
+    let paths = |asked| -> Vec<String> {
+        let document: Value = server.send(&asked).expect(200).json();
+        document["paths"].as_object().unwrap().keys().cloned().collect()
+    };
+    let asked = request("GET", "sys/internal/specs/openapi");
+    assert!(paths(asked.clone().without_token()).is_empty());
+    server.send(&asked.clone().token("wrong")).refused(403, "permission denied");
+    let policy = json!({"policy": "path \"transit/encrypt/k\" { capabilities = [\"update\"] }"});
+    server.post("sys/policies/acl/p", &policy).expect(204);
+    let token = server.token(&json!({"policies": ["p"], "no_default_policy": true}));
+    let seen = paths(asked.clone().token(&token));
+    assert!(!seen.is_empty() && seen.iter().all(|path| path.starts_with("/transit/")), "{seen:?}");
+    server.post("sys/mounts/transit/tune", &json!({"listing_visibility": "unauth"})).expect(204);
+    assert_eq!(paths(asked.without_token()), seen);
 }

@@ -92,7 +92,7 @@ fn what_cannot_be_initialised_is_refused() {
         ),
         (
             json!({"secret_shares": 1, "secret_threshold": 1, "recovery_shares": 1}),
-            "parameter recovery_shares not applicable to seal type shamir",
+            "parameters recovery_shares not applicable to seal type shamir",
         ),
         (
             json!({"secret_shares": 1, "secret_threshold": 1, "recovery_shares": 1, "recovery_threshold": 1}),
