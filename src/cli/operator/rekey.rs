@@ -86,7 +86,7 @@ impl Rekey {
     fn give(&self, client: &Client, path: &str, step: &str) -> Result<(), Failure> {
         let status = client.read_bare(step)?;
         if status["started"] != true {
-            return Err(Failure::refused("no rekeying is in progress: begin one with -init"));
+            return Err(String::from("no rekeying is in progress: begin one with -init").into());
         }
         let share = self.ceremony.share(&status, "Rekey Key")?;
         let at = if self.verify { step.to_owned() } else { format!("{path}/update") };

@@ -66,7 +66,7 @@ impl GenerateRoot {
     fn give(&self, client: &Client) -> Result<(), Failure> {
         let status = client.read_bare(ATTEMPT)?;
         if status["started"] != true {
-            return Err(Failure::refused("no root generation is in progress: begin one with -init"));
+            return Err(String::from("no root generation is in progress: begin one with -init").into());
         }
         let share = self.ceremony.share(&status, "Unseal Key")?;
         self.tell(&client.write_bare("sys/generate-root/update", &share)?)

@@ -111,6 +111,9 @@ fn a_server_from_its_initialisation_to_a_new_root_token() {
     assert!(desk.said(&["operator", "rotate"]).starts_with("Success! Rotated key\n\nKey Term            2\n"));
     assert_eq!(desk.json(&["operator", "key-status"])["term"], 2);
 
+    // Nothing is asked of the server, which is a mistake in what was typed.
+    desk.fails(&["operator", "rekey", &key(0)], 1, "no rekeying is in progress: begin one with -init");
+    desk.fails(&["operator", "generate-root", &key(0)], 1, "no root generation is in progress: begin one with -init");
     let begun = desk.json(&["operator", "rekey", "-init", "-key-shares=2", "-key-threshold=2"]);
     let nonce = format!("-nonce={}", begun["nonce"].as_str().unwrap());
     desk.fails(&["operator", "rekey", &key(0)], 1, "needs -nonce too");
