@@ -246,8 +246,7 @@ fn a_server_moves_from_one_seal_to_another() {
     let bring = |server: &TestServer, key: &str, migrate: bool| {
         open(server, "PUT", "sys/unseal", &json!({"key": key, "migrate": migrate}))
     };
-    bring(&server, &keys[0], true)
-        .refused(400, "'migrate' parameter set true in JSON body when not in seal migration mode");
+    bring(&server, &keys[0], true).refused(400, "can't perform a seal migration, no migration seal found");
     unseal(&server, &keys[..2]);
     write(&server, &root);
 
