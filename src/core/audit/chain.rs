@@ -7,6 +7,7 @@
 
 use std::fmt::Write as _;
 
+use memchr::memchr_iter;
 use serde::Deserialize;
 
 use crate::crypto::hash::Hash;
@@ -52,13 +53,17 @@ impl Link {
         let at = find_last(line, OPENING.as_bytes())?;
         let (body, member) = line.split_at_checked(at)?;
         let Member { chain } = serde_json::from_slice(&[b"{", member.get(1..)?].concat()).ok()?;
-        let written = format!("{}{}", chain.covered(), chain.rest());
-        (written.as_bytes() == member && !body.is_empty()).then_some(chain)
+        let mut written = Vec::with_capacity(LINK_BYTES);
+        chain.write_covered(&mut written);
+        chain.write_rest(&mut written);
+        (written == member && !body.is_empty()).then_some(chain)
     }
 
     /// Whether a line is what it was when it got this link.
     pub fn holds(&self, line: &[u8]) -> bool {
-        let covered = line.len().checked_sub(self.rest().len()).and_then(|len| line.get(..len));
+        let mut rest = Vec::with_capacity(LINK_BYTES);
+        self.write_rest(&mut rest);
+        let covered = line.len().checked_sub(rest.len()).and_then(|len| line.get(..len));
         covered.is_some_and(|covered| hash(covered) == self.hash)
     }
 
@@ -67,17 +72,22 @@ impl Link {
         hex::encode(&key.compute(self.hash.as_bytes())) == self.mac
     }
 
-    pub fn head(&self) -> Head {
-        Head { sequence: self.sequence, hash: self.hash.clone() }
+    pub fn into_head(self) -> Head {
+        Head { sequence: self.sequence, hash: self.hash }
     }
 
-    /// The part of it that is hashed with the line.
-    fn covered(&self) -> String {
-        format!("{OPENING}{},\"previous\":\"{}\"", self.sequence, self.previous)
+    /// Writes the part of it that is hashed with the line.
+    fn write_covered(&self, line: &mut Vec<u8>) {
+        let sequence = self.sequence.to_string();
+        for piece in [OPENING, &sequence, ",\"previous\":\"", &self.previous, "\""] {
+            line.extend_from_slice(piece.as_bytes());
+        }
     }
 
-    fn rest(&self) -> String {
-        format!(",\"hash\":\"{}\",\"mac\":\"{}\"}}}}", self.hash, self.mac)
+    fn write_rest(&self, line: &mut Vec<u8>) {
+        for piece in [",\"hash\":\"", &self.hash, "\",\"mac\":\"", &self.mac, "\"}}"] {
+            line.extend_from_slice(piece.as_bytes());
+        }
     }
 }
 
@@ -100,19 +110,23 @@ impl Chain {
     /// Lines as they follow in the chain, and where it stands then. Each line is an object and ends with a line break.
     pub(super) fn link(&self, lines: &[u8]) -> (Vec<u8>, Head) {
         let mut head = self.head.clone().unwrap_or_else(Head::beginning);
-        let mut linked = Vec::with_capacity(lines.len() + LINK_BYTES);
-        for line in lines.split_inclusive(|byte| *byte == b'\n') {
+        // Entries are mostly more than twice as long as what is added to them.
+        let mut linked = Vec::with_capacity(lines.len() + lines.len() / 2);
+        let mut start = 0;
+        for end in memchr_iter(b'\n', lines) {
+            let entry = lines.get(start..end).unwrap_or_default();
+            start = end + 1;
             let Head { sequence, hash: previous } = head;
             let mut link =
                 Link { sequence: sequence.saturating_add(1), previous, hash: String::new(), mac: String::new() };
             let begin = linked.len();
-            linked.extend_from_slice(line.strip_suffix(b"}\n").unwrap_or(line));
-            linked.extend_from_slice(link.covered().as_bytes());
+            linked.extend_from_slice(entry.strip_suffix(b"}").unwrap_or(entry));
+            link.write_covered(&mut linked);
             link.hash = hash(linked.get(begin..).unwrap_or_default());
             link.mac = hex::encode(&self.key.compute(link.hash.as_bytes()));
-            linked.extend_from_slice(link.rest().as_bytes());
+            link.write_rest(&mut linked);
             linked.push(b'\n');
-            head = link.head();
+            head = link.into_head();
         }
         (linked, head)
     }
@@ -131,7 +145,7 @@ impl Chain {
             let _ = write!(text, ",\"broken_off\":\"{}\"", hash(line));
         }
         if self.head.is_none() {
-            self.head = last_lines.iter().find_map(|line| Link::read(line)).map(|link| link.head());
+            self.head = last_lines.iter().find_map(|line| Link::read(line)).map(Link::into_head);
         }
         text.push_str("}\n");
         text.into_bytes()
@@ -179,7 +193,7 @@ mod tests {
         let links: Vec<_> = written.iter().map(|line| Link::read(line).unwrap()).collect();
         assert_eq!((links[0].sequence, &links[0].previous), (1, &Head::beginning().hash));
         assert_eq!((links[1].sequence, &links[1].previous), (2, &links[0].hash));
-        assert_eq!(head, links[1].head());
+        assert_eq!(head, links[1].clone().into_head());
         for (text, link) in written.iter().zip(&links) {
             assert!(link.holds(text) && link.is_signed(&key()) && !link.is_signed(&HmacSha256::new(b"another")));
             let parsed: serde_json::Value = serde_json::from_slice(text).unwrap();

@@ -111,7 +111,7 @@ impl Verifier {
             };
         }
         let Some(link) = link else { return self.take_loose(at, text) };
-        self.take_linked(at, text, &link)
+        self.take_linked(at, text, link)
     }
 
     /// Takes the end of a file that is no whole line: whoever wrote it was broken off, or is still writing.
@@ -145,7 +145,7 @@ impl Verifier {
         }
     }
 
-    fn take_linked(&mut self, at: &Place, text: &[u8], link: &Link) -> Result<(), Fault> {
+    fn take_linked(&mut self, at: &Place, text: &[u8], link: Link) -> Result<(), Fault> {
         let fault = |kind| Err(Fault { at: at.clone(), kind });
         if !link.holds(text) {
             return fault(Kind::Changed);
@@ -178,7 +178,7 @@ impl Verifier {
         }
         self.seen.first.get_or_insert(link.sequence);
         self.seen.lines += 1;
-        self.head = Some(link.head());
+        self.head = Some(link.into_head());
         Ok(())
     }
 }
