@@ -141,7 +141,7 @@ const CHECKS: &[Check] = &[
 const MAY_IMPORT: &[(&str, &[&str])] = &[
     ("sabotage",  &[]),
     ("crypto",    &[]),
-    ("storage",   &["sabotage"]),
+    ("storage",   &["clock::Stopwatch", "sabotage"]),
     ("clock",     &["crypto"]),
     ("metrics",   &[]),
     ("wiping",    &[]),
