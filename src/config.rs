@@ -72,6 +72,7 @@ pub struct Environment {
     pub log_format: Option<String>,
     pub raft_path: Option<String>,
     pub ui: Option<String>,
+    pub disable_mlock: Option<String>,
 }
 
 /// Reads files, and those in directories whose names end in `.hcl` or `.json`, in the order of their names.
@@ -160,6 +161,7 @@ impl Config {
             ("log_level", &environment.log_level),
             ("log_format", &environment.log_format),
             ("ui", &environment.ui),
+            ("disable_mlock", &environment.disable_mlock),
         ];
         for (name, text) in texts {
             let Some(text) = text.as_ref().filter(|text| !text.is_empty()) else { continue };

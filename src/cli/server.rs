@@ -21,6 +21,7 @@ use listen::Open;
 use process::{PidFile, Supervisor};
 use signals::Reload;
 
+mod cluster;
 mod idle;
 mod listen;
 mod process;
@@ -34,8 +35,11 @@ pub(super) struct Args {
     #[arg(long, value_name = "FILE_OR_DIR")]
     config: Vec<PathBuf>,
     /// Reads the configuration and the certificates that it names, says what is wrong with them, and ends.
-    #[arg(long)]
+    #[arg(long, alias = "test-verify-only")]
     test_config: bool,
+    /// Ends when the server is ready to serve.
+    #[arg(long, hide = true)]
+    test_server_config: bool,
     /// Starts a server for development: unsealed, with a root token, everything in memory.
     #[arg(long)]
     dev: bool,
@@ -63,6 +67,15 @@ pub(super) struct Args {
     /// Begins with a `secret/` that keeps no versions.
     #[arg(long)]
     dev_kv_v1: bool,
+    /// As -dev-kv-v1, and each read of a secret is under a lease.
+    #[arg(long)]
+    dev_leased_kv: bool,
+    /// Leaves the dev server uninitialised: without keys, a root token and mounts.
+    #[arg(long, conflicts_with = "dev_seed")]
+    dev_skip_init: bool,
+    /// Writes where the dev server is, and its root token, to this file.
+    #[arg(long, value_name = "FILE")]
+    dev_cluster_json: Option<PathBuf>,
     /// Keeps the dev server's data in this directory, encrypted; it survives restarts.
     #[arg(long, value_name = "DIR")]
     dev_data_dir: Option<PathBuf>,
@@ -87,6 +100,7 @@ pub(super) struct Args {
 
 /// Starts the server and serves until SIGTERM or SIGINT.
 pub(super) fn run(args: &Args) -> Result<(), String> {
+    args.idle.refuse()?;
     let environment = environment();
     let config = config::read(&args.config, &environment)?;
     if args.test_config {
@@ -122,6 +136,7 @@ fn environment() -> Environment {
         log_format: variable("LOG_FORMAT"),
         raft_path: variable("RAFT_PATH"),
         ui: variable("UI"),
+        disable_mlock: variable("DISABLE_MLOCK"),
     }
 }
 
@@ -202,11 +217,18 @@ impl Args {
 
     /// The version of the `secret/` that a dev server begins with.
     fn dev_kv(&self) -> Option<KvVersion> {
-        let version = if self.dev_kv_v1 { KvVersion::V1 } else { KvVersion::V2 };
+        let version = match (self.dev_leased_kv, self.dev_kv_v1) {
+            (true, _) => KvVersion::V1Leased,
+            (false, true) => KvVersion::V1,
+            (false, false) => KvVersion::V2,
+        };
         (!self.dev_no_kv).then_some(version)
     }
 
-    fn open_dev(&self, core: &Arc<Core>, storage: &Storage) -> Result<dev::Opened, String> {
+    fn open_dev(&self, core: &Arc<Core>, storage: &Storage) -> Result<Option<dev::Opened>, String> {
+        if !self.is_dev() || self.dev_skip_init {
+            return Ok(None);
+        }
         let wanted = self.dev_root_token_id.clone().or_else(|| variable("DEV_ROOT_TOKEN_ID"));
         let wanted = wanted.filter(|token| !token.is_empty());
         let opened = dev::open(core, dir_of(storage), wanted.as_deref(), self.dev_kv())?;
@@ -216,7 +238,13 @@ impl Args {
         if !self.dev_no_store_token {
             dev::store_token(&opened.root_token);
         }
-        Ok(opened)
+        Ok(Some(opened))
+    }
+
+    fn tell_cluster(&self, url: &str, tls: Option<&DevTls>, opened: Option<&dev::Opened>) -> Result<(), String> {
+        let Some(file) = self.dev_cluster_json.as_deref().filter(|_| self.is_dev()) else { return Ok(()) };
+        let (ca, token) = (tls.map(DevTls::ca), opened.map(|opened| opened.root_token.expose()));
+        cluster::write(file, url, ca.as_deref(), token)
     }
 }
 
@@ -246,7 +274,8 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
     let _pid_file = config.pid_file().map(PidFile::write).transpose()?;
     let supervisor = Supervisor::new(notify_socket().as_deref());
     let signals = signals::begin(supervisor.clone())?;
-    let dev = args.is_dev().then(|| args.open_dev(&core, &storage)).transpose()?;
+    let dev = args.open_dev(&core, &storage)?;
+    args.tell_cluster(url.as_deref().unwrap_or_default(), dev_tls.as_ref(), dev.as_ref())?;
     print_line(&banner(&facts));
     match dev {
         Some(opened) => {
@@ -258,6 +287,9 @@ async fn serve(args: &Args, config: &Config, mlock: &str) -> Result<(), String> 
             }
         }
         None => tell_state(&core),
+    }
+    if args.test_server_config {
+        return Ok(());
     }
     tokio::task::spawn_blocking({
         let core = Arc::downgrade(&core);

@@ -33,16 +33,20 @@ pub enum SealState {
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum KvVersion {
     V1,
+    /// Version 1 whose reads are under leases.
+    V1Leased,
     V2,
 }
 
 impl KvVersion {
-    /// As the options of a mount have it.
-    fn as_str(self) -> &'static str {
-        match self {
-            Self::V1 => "1",
-            Self::V2 => "2",
-        }
+    /// The options of a mount of it.
+    fn options(self) -> BTreeMap<String, String> {
+        let options: &[_] = match self {
+            Self::V1 => &[("version", "1")],
+            Self::V1Leased => &[("version", "1"), ("leased_passthrough", "true")],
+            Self::V2 => &[("version", "2")],
+        };
+        options.iter().map(|(name, value)| ((*name).to_owned(), (*value).to_owned())).collect()
     }
 }
 
@@ -127,8 +131,8 @@ impl Core {
     /// The mount that dev mode begins with: `secret/`, a `kv`. Durable on return.
     pub fn dev_mount(&self, version: KvVersion) -> Result<(), Error> {
         let active = self.unsealed()?;
-        let options = Some(BTreeMap::from([("version".to_owned(), version.as_str().to_owned())]));
-        let tune = Tune { description: "key/value secret storage".to_owned(), options, ..Tune::default() };
+        let description = "key/value secret storage".to_owned();
+        let tune = Tune { description, options: Some(version.options()), ..Tune::default() };
         let horizon = Horizon::default();
         let entry = MountEntry::new("secret/".to_owned(), "kv".to_owned(), tune);
         active.mounts.enable(&active, &active.platform.view(&horizon), entry, Protector::Platform)?;
