@@ -4,6 +4,7 @@ mod desk;
 mod key;
 mod key_server;
 mod operator;
+mod prompt;
 
 use std::fs;
 use std::process::{Command, Output};
