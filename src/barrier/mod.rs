@@ -199,10 +199,10 @@ impl Unsealed {
         self.platform.is_under(root)
     }
 
-    /// Replaces the root key together with the seal record, if that still is what `old` says; durable on return. The keys
-    /// below stay what they are.
-    pub fn rekey(&self, root: &RootKey, old: &[u8], seal_record: Vec<u8>) -> Result<(), Error> {
-        let batch = Batch::new().expect_value(SEAL_KEY, old).put(SEAL_KEY, seal_record);
+    /// Replaces the root key together with the seal record, if that still is what `old` says, and makes a change in the same
+    /// commit; durable on return. The keys below stay what they are.
+    pub fn rekey(&self, root: &RootKey, old: &[u8], seal_record: Vec<u8>, mut with: Change<'_>) -> Result<(), Error> {
+        let batch = with.take_batch().expect_value(SEAL_KEY, old).put(SEAL_KEY, seal_record);
         let seq = self.platform.rekey(root, batch)?;
         self.store.durable(seq).wait();
         Ok(())

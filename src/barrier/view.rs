@@ -299,6 +299,11 @@ impl Change<'_> {
         self.view.commit(self.batch)
     }
 
+    /// What it writes and deletes, for another commit, until which this is to be kept.
+    pub(super) fn take_batch(&mut self) -> Batch {
+        mem::take(&mut self.batch)
+    }
+
     pub(super) fn hold(&mut self, term: Arc<Term>) {
         if !self.terms.last().is_some_and(|held| Arc::ptr_eq(held, &term)) {
             self.terms.push(term);

@@ -8,7 +8,7 @@ use super::unseal::{NO_KEY, read_share, refuse_empty};
 use crate::api::json::Object;
 use crate::api::{Error, Reply, base64};
 use crate::core::Core;
-use crate::core::seal::{Backup, RekeyOrder, RekeyProgress, RekeyStep, Split, VerifyProgress, Whose};
+use crate::core::seal::{RekeyOrder, RekeyProgress, RekeyStep, Split, VerifyProgress, Whose};
 use crate::crypto::hex;
 use crate::crypto::pgp::PgpKey;
 use crate::engine::{Call, Endpoint};
@@ -99,7 +99,7 @@ impl Endpoint for BringShare {
     fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
         refuse_empty(call)?;
         let share = read_share(self.key, NO_KEY)?;
-        let made = match core.bring_share_for_rekey(&call.view()?, whose(call), share, &self.nonce)? {
+        let made = match core.bring_share_for_rekey(whose(call), share, &self.nonce)? {
             RekeyStep::More(more) => return Ok(progress(&more)),
             RekeyStep::Done(made) => made,
         };
@@ -172,9 +172,9 @@ pub struct ReadBackup {}
 impl Endpoint for ReadBackup {
     type On = Core;
 
-    fn run(self, _: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        let backup =
-            Backup::read(&call.view()?, whose(call))?.ok_or_else(|| Error::invalid("no backed-up keys found"))?;
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        let backup = core.rekey_backup(&call.view()?, whose(call))?;
+        let backup = backup.ok_or_else(|| Error::invalid("no backed-up keys found"))?;
         let in_hex = |text: &String| base64::decode(text).map(|bytes| hex::encode(&bytes)).unwrap_or_default();
         Ok(Reply::object(|data| {
             data.set("nonce", &backup.nonce);
@@ -195,8 +195,8 @@ pub struct DeleteBackup {}
 impl Endpoint for DeleteBackup {
     type On = Core;
 
-    fn run(self, _: &Core, call: &Call<'_>) -> Result<Reply, Error> {
-        Backup::delete(&call.view()?, whose(call))?;
+    fn run(self, core: &Core, call: &Call<'_>) -> Result<Reply, Error> {
+        core.delete_rekey_backup(&call.view()?, whose(call))?;
         Ok(Reply::nothing())
     }
 }

@@ -8,11 +8,11 @@ use serde::{Deserialize, Serialize};
 use super::Whose;
 use super::initialise::Told;
 use crate::api::{Error, base64};
-use crate::barrier::{Stored, View};
+use crate::barrier::{Change, Stored, View};
 use crate::crypto::pgp::PgpKey;
 
 /// Encrypted shares, by the fingerprints of the keys that they are encrypted for.
-#[derive(Serialize, Deserialize)]
+#[derive(Clone, Serialize, Deserialize)]
 pub struct Backup {
     /// Names the rekeying that they come from.
     pub nonce: String,
@@ -33,18 +33,17 @@ impl Backup {
         Self { nonce: nonce.to_owned(), keys }
     }
 
-    pub fn read(view: &View<'_>, whose: Whose) -> Result<Option<Self>, Error> {
+    pub(super) fn read(view: &View<'_>, whose: Whose) -> Result<Option<Self>, Error> {
         Ok(view.get(path(whose))?.map(|found| found.value))
     }
 
-    pub(super) fn write(&self, view: &View<'_>, whose: Whose) -> Result<(), Error> {
-        let mut change = view.change();
+    /// In the change that has the shares count: of others there is no backup, whenever the server stops.
+    pub(super) fn put_in(&self, change: &mut Change<'_>, whose: Whose) -> Result<(), Error> {
         change.put(path(whose), self)?;
-        change.commit()?;
         Ok(())
     }
 
-    pub fn delete(view: &View<'_>, whose: Whose) -> Result<(), Error> {
+    pub(super) fn delete(view: &View<'_>, whose: Whose) -> Result<(), Error> {
         let mut change = view.change();
         change.delete(path(whose));
         change.commit()?;

@@ -1,8 +1,8 @@
 //! New shares in place of the old ones, on the word of enough holders of those: shares of the unseal key, or of the
 //! recovery key where a seal unseals the server. Does not know how they are told.
 //!
-//! Nothing is stored before the last share has come, and then all at once: a server that stops before has the old shares.
-//! With verification the new ones must be given back before they count.
+//! Nothing is stored before the last share has come, and then all at once, with the backup: a server that stops before has
+//! the old shares. With verification the new ones must be given back before they count.
 
 use std::sync::{Mutex, MutexGuard, PoisonError, RwLockReadGuard};
 
@@ -15,7 +15,7 @@ use super::key::{self, Gathering};
 use super::record::{Held, Recovery};
 use super::{Backup, SealRecord, Split, UnsealKey};
 use crate::api::Error;
-use crate::barrier::{RootKey, View};
+use crate::barrier::{Horizon, RootKey, View};
 use crate::crypto::pgp::PgpKey;
 use crate::crypto::random::Random;
 use crate::crypto::secret::Secret;
@@ -38,6 +38,8 @@ struct Verifying {
     nonce: String,
     key: UnsealKey,
     gathering: Gathering,
+    /// Kept with the shares once they count.
+    backup: Option<Backup>,
 }
 
 /// Which shares are made anew.
@@ -132,13 +134,7 @@ impl Core {
     }
 
     /// Takes one of the old shares for the rekeying of this name. The last one that is needed makes the new ones.
-    pub(crate) fn bring_share_for_rekey(
-        &self,
-        view: &View<'_>,
-        whose: Whose,
-        share: Share,
-        nonce: &str,
-    ) -> Result<RekeyStep, Error> {
+    pub(crate) fn bring_share_for_rekey(&self, whose: Whose, share: Share, nonce: &str) -> Result<RekeyStep, Error> {
         let active = self.unsealed()?;
         key::check_length(&share)?;
         let required = self.holders(&active)?.threshold;
@@ -156,19 +152,40 @@ impl Core {
         let (new, order, nonce) = (UnsealKey::generate(), rekeying.order.clone(), rekeying.nonce.clone());
         let is_of_people = whose == Whose::Recovery || active.recovery().is_none();
         let shares = if is_of_people { hidden(new.split(order.split), &order.pgp_keys)? } else { Vec::new() };
-        if order.backup {
-            Backup::new(&nonce, &shares, &order.pgp_keys).write(view, whose)?;
-        }
+        let backup = order.backup.then(|| Backup::new(&nonce, &shares, &order.pgp_keys));
         let mut made = NewShares { nonce, shares, order, verification_nonce: String::new() };
         if made.order.verify {
             made.verification_nonce = new_uuid().to_string();
             let (nonce, gathering) = (made.verification_nonce.clone(), Gathering::default());
-            rekeying.verifying = Some(Verifying { nonce, key: new, gathering });
+            rekeying.verifying = Some(Verifying { nonce, key: new, gathering, backup });
         } else {
-            self.put_under(&active, is_of_people.then_some((&new, made.order.split)), &seal)?;
+            let key = is_of_people.then_some((&new, made.order.split));
+            self.put_under(&active, key, &seal, backup.as_ref().map(|backup| (backup, whose)))?;
             *under_way = None;
         }
         Ok(RekeyStep::Done(made))
+    }
+
+    /// The encrypted shares that were kept: those that are to be given back, if there are such, or those that count.
+    pub(crate) fn rekey_backup(&self, view: &View<'_>, whose: Whose) -> Result<Option<Backup>, Error> {
+        let active = self.unsealed()?;
+        // Where nobody has a recovery key, there is still what was kept of it.
+        let rekeying = active.rekey_of(whose).ok().map(Rekey::rekeying);
+        let verifying = rekeying.as_deref().and_then(Option::as_ref).and_then(|rekeying| rekeying.verifying.as_ref());
+        match verifying.and_then(|verifying| verifying.backup.clone()) {
+            Some(backup) => Ok(Some(backup)),
+            None => Backup::read(view, whose),
+        }
+    }
+
+    pub(crate) fn delete_rekey_backup(&self, view: &View<'_>, whose: Whose) -> Result<(), Error> {
+        let active = self.unsealed()?;
+        if let Ok(rekey) = active.rekey_of(whose)
+            && let Some(verifying) = rekey.rekeying().as_mut().and_then(|rekeying| rekeying.verifying.as_mut())
+        {
+            verifying.backup = None;
+        }
+        Backup::delete(view, whose)
     }
 
     pub(crate) fn verify_progress(&self, whose: Whose) -> Result<VerifyProgress, Error> {
@@ -213,7 +230,8 @@ impl Core {
             verifying.nonce = new_uuid().to_string();
             return Err(Error::invalid("rekey verification failed; incorrect key shares supplied"));
         }
-        self.put_under(&active, Some((&verifying.key, split)), &self.seal_bytes()?)?;
+        let backup = verifying.backup.as_ref().map(|backup| (backup, whose));
+        self.put_under(&active, Some((&verifying.key, split)), &self.seal_bytes()?, backup)?;
         let done = VerifyProgress { complete: true, ..verifying.told(split) };
         *under_way = None;
         Ok(done)
@@ -248,19 +266,33 @@ impl Core {
 
     /// Makes another root key, in one commit with the seal record that has it: under this key of people, or under the seal,
     /// where the key is one for recovery. Without a key those who hold one stay the same. Durable on return.
-    fn put_under(&self, active: &Active, key: Option<(&UnsealKey, Split)>, seal: &[u8]) -> Result<(), Error> {
-        let root = new_root_key();
+    fn put_under(
+        &self,
+        active: &Active,
+        key: Option<(&UnsealKey, Split)>,
+        seal: &[u8],
+        backup: Option<(&Backup, Whose)>,
+    ) -> Result<(), Error> {
+        let (root, horizon) = (new_root_key(), Horizon::default());
+        let view = active.platform.view(&horizon);
+        let mut change = view.change();
+        backup.map_or(Ok(()), |(backup, whose)| backup.put_in(&mut change, whose))?;
         let mut recovery = active.recovery.write().unwrap_or_else(PoisonError::into_inner);
         let Some(known) = recovery.as_mut() else {
             let (key, split) = key.ok_or_else(|| Error::internal("there is no unseal key"))?;
-            return Ok(active.barrier.rekey(&root, seal, SealRecord::of_shares(&root, key, split)?.to_bytes()?)?);
+            return Ok(active.barrier.rekey(
+                &root,
+                seal,
+                SealRecord::of_shares(&root, key, split)?.to_bytes()?,
+                change,
+            )?);
         };
         let current = self.settings.seals.current.as_deref().ok_or_else(|| Error::internal("the seal is gone"))?;
         let mut held = Held::new(&root, known);
         if let Some((key, split)) = key {
             held.recovery = Recovery::of(key, split);
         }
-        active.barrier.rekey(&root, seal, SealRecord::of_seal(current, &held)?.to_bytes()?)?;
+        active.barrier.rekey(&root, seal, SealRecord::of_seal(current, &held)?.to_bytes()?, change)?;
         *known = held.recovery;
         Ok(())
     }

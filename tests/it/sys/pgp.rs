@@ -1,10 +1,14 @@
 //! Shares and root tokens that are encrypted for the PGP keys of their holders. That messages can be read is shown where
 //! they are made; here, for which key they are.
 
+use std::sync::{Arc, Mutex};
+
 use serde_json::{Value, json};
 
+use coffer::storage::{Batch, Durable, Error, Listing, Memory, Read, Seq, Store, Visit};
+
 use super::seal::{Shared, open, texts};
-use crate::client::from_b64;
+use crate::client::{from_b64, request};
 use crate::server::{TestServer, limits};
 
 /// Certificates of `GnuPG`: their fingerprints, and their armor.
@@ -22,7 +26,7 @@ fn bare(armor: &str) -> String {
 }
 
 fn new_server() -> TestServer {
-    TestServer::over(std::sync::Arc::new(coffer::storage::Memory::new()), limits())
+    TestServer::over(Arc::new(Memory::new()), limits())
 }
 
 /// A message begins with a packet that names a key of the certificate; none of them is the plaintext.
@@ -87,6 +91,101 @@ fn new_shares_are_kept_for_holders_who_have_not_come_yet() {
     }
     backup("DELETE").expect(204);
     backup("GET").refused(400, "no backed-up keys found");
+}
+
+/// A store that keeps what it held after each commit: where a crash could have left it.
+#[derive(Default)]
+struct Crashing {
+    inner: Memory,
+    states: Mutex<Vec<Batch>>,
+}
+
+impl Store for Crashing {
+    fn get(&self, key: &[u8]) -> Result<Read, Error> {
+        self.inner.get(key)
+    }
+
+    fn list(&self, prefix: &[u8], after: Option<&[u8]>, limit: usize) -> Result<Listing, Error> {
+        self.inner.list(prefix, after, limit)
+    }
+
+    fn commit(&self, batch: Batch) -> Result<Seq, Error> {
+        let mut states = self.states.lock().unwrap();
+        let seq = self.inner.commit(batch)?;
+        let mut state = Batch::new();
+        self.inner.walk(&mut |key, value| {
+            state = std::mem::take(&mut state).put(key, value);
+            Ok(())
+        })?;
+        states.push(state);
+        Ok(seq)
+    }
+
+    fn durable(&self, seq: Seq) -> Durable {
+        self.inner.durable(seq)
+    }
+
+    fn walk(&self, visit: &mut Visit<'_>) -> Result<(), Error> {
+        self.inner.walk(visit)
+    }
+
+    fn size_on_disk(&self) -> Result<u64, Error> {
+        self.inner.size_on_disk()
+    }
+}
+
+/// A backup was written before the shares in it counted, so that a crash left one of shares that opened nothing.
+#[test]
+fn whenever_the_server_stops_there_is_no_backup_of_shares_that_do_not_count() {
+    let store = Arc::new(Crashing::default());
+    let server = TestServer::over(store.clone(), limits());
+    let made = open(&server, "PUT", "sys/init", &json!({"secret_shares": 1, "secret_threshold": 1})).expect(200).json();
+    let old = json!({"key": made["keys_base64"][0]});
+    open(&server, "PUT", "sys/unseal", &old).expect(200);
+    let (_, armor) = keys(&["nistp256"]).remove(0);
+    let wanted = json!({"secret_shares": 1, "secret_threshold": 1, "pgp_keys": [armor], "backup": true});
+    let begun = open(&server, "PUT", "sys/rekey/init", &wanted).expect(200).json();
+    store.states.lock().unwrap().clear();
+    let share = json!({"key": old["key"], "nonce": begun["nonce"]});
+    open(&server, "PUT", "sys/rekey/update", &share).expect(200);
+    let backup = request("GET", "sys/rekey/backup").token(made["root_token"].as_str().unwrap());
+    server.send(&backup).expect(200);
+    let states = std::mem::take(&mut *store.states.lock().unwrap());
+    assert!(!states.is_empty());
+    for state in states {
+        let left = Arc::new(Memory::new());
+        left.commit(state).unwrap();
+        let server = TestServer::over(left, limits());
+        if open(&server, "PUT", "sys/unseal", &old).status == 200 {
+            server.send(&backup).refused(400, "no backed-up keys found");
+        }
+    }
+}
+
+#[test]
+fn a_backup_of_shares_to_be_given_back_goes_with_them() {
+    let shared = Shared::unsealed(1, 1);
+    let (_, armor) = keys(&["nistp256"]).remove(0);
+    let wanted = json!({"secret_shares": 1, "secret_threshold": 1, "pgp_keys": [armor], "backup": true,
+        "require_verification": true});
+    let backup = |shared: &Shared, method: &str| shared.as_root(method, "sys/rekey/backup", &Value::Null);
+    let make = |shared: &Shared| {
+        let begun = open(&shared.server, "PUT", "sys/rekey/init", &wanted).expect(200).json();
+        let share = json!({"key": shared.keys[0], "nonce": begun["nonce"]});
+        open(&shared.server, "PUT", "sys/rekey/update", &share).expect(200);
+        assert_eq!(backup(shared, "GET").expect(200).json()["nonce"], begun["nonce"]);
+    };
+    make(&shared);
+    backup(&shared, "DELETE").expect(204);
+    backup(&shared, "GET").refused(400, "no backed-up keys found");
+    open(&shared.server, "DELETE", "sys/rekey/init", &Value::Null).expect(204);
+    make(&shared);
+    open(&shared.server, "DELETE", "sys/rekey/init", &Value::Null).expect(204);
+    backup(&shared, "GET").refused(400, "no backed-up keys found");
+    make(&shared);
+    let shared = shared.restarted();
+    shared.unseal(&shared.keys);
+    backup(&shared, "GET").refused(400, "no backed-up keys found");
 }
 
 #[test]
