@@ -117,6 +117,14 @@ impl Outbound {
     }
 }
 
+#[cfg(test)]
+impl Outbound {
+    /// How many of this owner's threads call, or wait for a call.
+    pub fn waiting(&self) -> usize {
+        self.own.load(Ordering::Acquire)
+    }
+}
+
 impl Drop for Permit<'_> {
     fn drop(&mut self) {
         self.0.own.fetch_sub(1, Ordering::AcqRel);

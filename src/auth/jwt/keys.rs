@@ -3,6 +3,7 @@
 //! A key set is fetched anew when it is old, and when it does not verify a token, but not again and again. Does not
 //! know what tokens claim.
 
+use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, RwLock};
 use std::time::Duration;
 
@@ -18,8 +19,10 @@ use crate::outbound::{self, Outbound, Outgoing};
 pub(super) struct KeySource {
     outbound: Outbound,
     kept: RwLock<Option<Arc<KeySet>>>,
-    /// Held by the one who fetches.
-    fetching: Mutex<()>,
+    /// Held by the one who fetches: what was wanted in vain, if it was the last time.
+    fetching: Mutex<Option<(Place, Absent)>>,
+    /// How often somebody has come back from fetching.
+    fetched: AtomicU64,
 }
 
 /// A key set as it was fetched.
@@ -63,7 +66,7 @@ pub(super) enum Failure {
 
 impl KeySource {
     pub(super) fn new(outbound: Outbound) -> Self {
-        Self { outbound, kept: RwLock::default(), fetching: Mutex::default() }
+        Self { outbound, kept: RwLock::default(), fetching: Mutex::default(), fetched: AtomicU64::new(0) }
     }
 
     /// Checks that the keys of a new configuration are to be had. What is kept of another one goes.
@@ -110,21 +113,31 @@ impl KeySource {
         kept.as_ref().filter(|set| set.place == *place).cloned()
     }
 
-    /// Fetches the key set, unless somebody else has just done so: `old` is what the caller has.
+    /// Fetches the key set, unless somebody else has just done so: `old` is what the caller has. Whoever has waited for
+    /// another's call in vain does not call himself: all who wait would do so, one after the other.
     fn fetch(&self, place: &Place, now: Timestamp, old: Option<&Arc<KeySet>>) -> Result<Arc<KeySet>, Failure> {
+        let before = self.fetched.load(Ordering::Acquire);
         // Whoever waits for another's call keeps a thread waiting as much as he who calls.
         let permit = self.outbound.permit().map_err(|error| refused(&error))?;
-        let _fetching = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut absent = self.fetching.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(kept) = self.kept(place)
             && kept.age(now) < FETCHED_EVERY
             && old.is_none_or(|old| !Arc::ptr_eq(old, &kept))
         {
             return Ok(kept);
         }
-        let keys = place.fetch(&permit).map_err(|error| match error {
-            Absent::Call(error) => refused(&error),
-            Absent::Answer(text) => Failure::Token(text.to_owned()),
-        })?;
+        if self.fetched.load(Ordering::Acquire) != before
+            && let Some((_, absent)) = absent.as_ref().filter(|(wanted, _)| wanted == place)
+        {
+            return Err(absent.failure());
+        }
+        let fetched = place.fetch(&permit);
+        self.fetched.fetch_add(1, Ordering::AcqRel);
+        let keys = match fetched {
+            Ok(keys) => keys,
+            Err(why) => return Err(absent.insert((place.clone(), why)).1.failure()),
+        };
+        *absent = None;
         let set = Arc::new(KeySet { place: place.clone(), keys, fetched: now });
         *self.kept.write().unwrap_or_else(PoisonError::into_inner) = Some(set.clone());
         Ok(set)
@@ -160,6 +173,15 @@ impl KeySet {
 enum Absent {
     Call(outbound::Error),
     Answer(&'static str),
+}
+
+impl Absent {
+    fn failure(&self) -> Failure {
+        match self {
+            Self::Call(error) => refused(error),
+            Self::Answer(text) => Failure::Token((*text).to_owned()),
+        }
+    }
 }
 
 impl From<outbound::Error> for Absent {
@@ -205,3 +227,40 @@ const FRESH_FOR: Duration = Duration::from_mins(5);
 const KEPT_FOR: Duration = Duration::from_hours(1);
 /// Tokens that no key verifies have the key set fetched at most this often.
 const FETCHED_EVERY: Duration = Duration::from_secs(10);
+
+#[cfg(test)]
+mod tests {
+    use std::net::TcpListener;
+    use std::thread;
+
+    use super::*;
+
+    /// Each of them called in his turn, and each waited for all who were before him.
+    #[test]
+    fn who_waits_for_a_call_that_fails_shares_the_failure() {
+        let listener = TcpListener::bind("127.0.0.1:0").unwrap();
+        let place =
+            Place::Set { url: format!("http://{}/keys", listener.local_addr().unwrap()), ca_pem: String::new() };
+        let source = KeySource::new(Outbound::default());
+        let fetch = || {
+            source.fetch(&place, Timestamp::UNIX_EPOCH, None).err().map(|failure| matches!(failure, Failure::Token(_)))
+        };
+        thread::scope(|scope| {
+            let first = scope.spawn(fetch);
+            let (call, _) = listener.accept().unwrap();
+            let others: Vec<_> = (0..5).map(|_| scope.spawn(fetch)).collect();
+            while source.outbound.waiting() < 6 {
+                thread::yield_now();
+            }
+            listener.set_nonblocking(true).unwrap();
+            drop(call);
+            for one in others.into_iter().chain([first]) {
+                assert_eq!(one.join().unwrap(), Some(true));
+            }
+        });
+        assert!(listener.accept().is_err(), "somebody called again");
+        // Who comes later asks anew.
+        drop(listener);
+        assert_eq!((fetch(), source.fetched.load(Ordering::Relaxed)), (Some(true), 2));
+    }
+}
