@@ -79,13 +79,20 @@ fn refuse_contradiction(token: &TokenParams) -> Result<(), Error> {
     if token.ttl_max_s != 0 && token.ttl_s > token.ttl_max_s {
         return Err(Error::invalid("'token_ttl' cannot be greater than 'token_max_ttl'"));
     }
+    if token.period_s != 0 {
+        refuse_batch(token, "periodic tokens")?;
+    }
+    refuse_limited_batch(token)
+}
+
+/// Batch tokens are not stored, so nobody counts their uses.
+pub fn refuse_limited_batch(token: &TokenParams) -> Result<(), Error> {
+    if token.num_uses == 0 { Ok(()) } else { refuse_batch(token, "tokens with limited use count") }
+}
+
+fn refuse_batch(token: &TokenParams, what: &str) -> Result<(), Error> {
     if matches!(token.kind, TokenKind::Batch | TokenKind::DefaultBatch) {
-        let limit = match (token.period_s, token.num_uses) {
-            (0, 0) => return Ok(()),
-            (0, _) => "tokens with limited use count",
-            (_, _) => "periodic tokens",
-        };
-        let text = format!("'token_type' cannot be 'batch' or 'default_batch' when set to generate {limit}");
+        let text = format!("'token_type' cannot be 'batch' or 'default_batch' when set to generate {what}");
         return Err(Error::invalid(text));
     }
     Ok(())

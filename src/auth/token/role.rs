@@ -8,7 +8,7 @@ use crate::access::cidr;
 use crate::api::fields::{CommaList, Ttl};
 use crate::api::route::{Captures, is_name};
 use crate::api::{Data, Error, Reply, TokenKind, TokenParams};
-use crate::auth::params::{TokenFields, sanitized};
+use crate::auth::params::{TokenFields, refuse_limited_batch, sanitized};
 use crate::barrier::{self, Stored, View};
 use crate::engine::{Call, Endpoint, Upsert};
 
@@ -77,11 +77,7 @@ impl Role {
 
     /// A role that makes batch tokens unless others are asked for may say how those others are: it can be periodic.
     fn refuse_contradiction(&self) -> Result<(), Error> {
-        if matches!(self.token.kind, TokenKind::Batch | TokenKind::DefaultBatch) && self.token.num_uses > 0 {
-            return Err(Error::invalid(
-                "'token_type' cannot be 'batch' or 'default_batch' when set to generate tokens with limited use count",
-            ));
-        }
+        refuse_limited_batch(&self.token)?;
         let unfit = [
             (!self.orphan, "non-orphan tokens"),
             (self.token.period_s > 0, "periodic tokens"),
