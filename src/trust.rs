@@ -119,6 +119,16 @@ pub fn takes(trusted: &Certificate, shown: &Certificate) -> bool {
     shown.as_der() == trusted.as_der() || (shown.is_of_version_1() && trusted.is_ca() && is_signed_by(shown, trusted))
 }
 
+/// Whether a client is taken whose certificate may certify others, as Go's TLS takes it: an authority that is trusted has
+/// signed it, and neither limits names. Strict verification has it only between a client and an authority. Nobody gets in
+/// who could not by a certificate that he makes with this one.
+fn takes_authority(trusted: &Certificate, shown: &Certificate) -> bool {
+    shown.may_certify()
+        && trusted.may_certify()
+        && ![trusted, shown].into_iter().any(Certificate::has_other_demands)
+        && is_signed_by(shown, trusted)
+}
+
 fn is_signed_by(certificate: &Certificate, authority: &Certificate) -> bool {
     let (Ok(signed), Ok(spki)) = (certificate.signed(), authority.spki()) else { return false };
     let spki = SubjectPublicKeyInfoDer::from(spki);
@@ -237,6 +247,7 @@ impl Clients {
     fn knows(&self, shown: &CertificateDer<'_>, now: UnixTime) -> Result<(), Error> {
         let shown = Certificate::from_der(shown.to_vec()).map_err(|_| CertificateError::BadEncoding)?;
         let found = self.listed.iter().find(|listed| takes(listed, &shown));
+        let found = found.or_else(|| self.listed.iter().find(|listed| takes_authority(listed, &shown)));
         check(found.ok_or(CertificateError::UnknownIssuer)?, Purpose::Client, now)?;
         check(&shown, Purpose::Client, now)
     }
@@ -387,6 +398,18 @@ mod tests {
         check(&["own"], "own-expired", false);
         check(&["alice"], "old", false); // no authority
         check(&["intermediate"], "old", false);
+        // Those that may certify others.
+        check(&["ca"], "intermediate", true);
+        check(&["other-ca", "ca"], "ca-client", true);
+        check(&["ca-client"], "ca-client", true);
+        check(&["other-ca"], "ca-client", false); // an authority of the same name
+        check(&["intermediate"], "ca-client", false);
+        check(&["alice"], "ca-client", false); // no authority
+        check(&["ca"], "ca-server", false); // for servers
+        check(&["ca"], "ca-odd", false); // demands what nobody knows
+        check(&["ca"], "ca-expired", false);
+        check(&["narrow-ca"], "narrow-client", false); // limits names
+        check(&["unable-ca"], "unable-client", false); // signs no certificates
     }
 
     /// Every byte that an authority signed counts.

@@ -5,7 +5,7 @@ use der::asn1::{AnyRef, BitString};
 use der::oid::ObjectIdentifier;
 use der::oid::db::rfc5280;
 use der::{Decode, Encode};
-use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage};
+use x509_cert::ext::pkix::{BasicConstraints, ExtendedKeyUsage, KeyUsage};
 use x509_cert::request::{CertReq, CertReqInfo, Version};
 use x509_cert::spki::{AlgorithmIdentifierOwned, SubjectPublicKeyInfoOwned};
 
@@ -132,6 +132,22 @@ impl Certificate {
         self.is_ca
     }
 
+    /// Whether it may certify others, and its key is not kept from that.
+    pub fn may_certify(&self) -> bool {
+        let usage = self.read.tbs_certificate().get_extension::<KeyUsage>();
+        self.is_ca && usage.is_ok_and(|usage| usage.is_none_or(|(_, usage)| usage.key_cert_sign()))
+    }
+
+    /// Whether it limits names, or demands something else that is to be known by whoever relies on it, beside what this type
+    /// tells.
+    pub fn has_other_demands(&self) -> bool {
+        let extensions = self.read.tbs_certificate().extensions().map(Vec::as_slice).unwrap_or_default();
+        extensions.iter().any(|extension| match extension.extn_id {
+            rfc5280::ID_CE_NAME_CONSTRAINTS => true,
+            known => extension.critical && !TOLD.contains(&known),
+        })
+    }
+
     /// The key that it certifies; an error if the key is of a kind that [`PublicKey`] has not.
     pub fn public_key(&self) -> Result<PublicKey, Error> {
         PublicKey::from_spki(&self.spki()?)
@@ -208,6 +224,13 @@ pub fn chain_to_pem<'c>(chain: impl IntoIterator<Item = &'c [u8]>) -> Result<Str
     Ok(text)
 }
 
+/// Extensions that do not change what a certificate means to whoever asks whether it is somebody's.
+const TOLD: [ObjectIdentifier; 4] = [
+    rfc5280::ID_CE_BASIC_CONSTRAINTS,
+    rfc5280::ID_CE_KEY_USAGE,
+    rfc5280::ID_CE_EXT_KEY_USAGE,
+    rfc5280::ID_CE_SUBJECT_ALT_NAME,
+];
 const SHA256_WITH_RSA: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.113549.1.1.11");
 pub(super) const ECDSA_WITH_SHA256: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.2");
 const ECDSA_WITH_SHA384: ObjectIdentifier = ObjectIdentifier::new_unwrap("1.2.840.10045.4.3.3");
