@@ -35,7 +35,7 @@ impl CustomMetadata {
             texts.insert(name.clone(), value.text()?.unwrap_or_default().to_owned());
         }
         metadata::check(FIELD, &texts)?;
-        Ok(Some(texts))
+        Ok(some(texts))
     }
 
     /// Refuses what a patch would set beyond the limits, whatever there is.
@@ -62,9 +62,14 @@ impl CustomMetadata {
             };
         }
         metadata::check(FIELD, &merged)?;
-        *texts = Some(merged);
+        *texts = some(merged);
         Ok(())
     }
+}
+
+/// No texts are none: clients read `null`.
+fn some(texts: BTreeMap<String, String>) -> Option<BTreeMap<String, String>> {
+    Some(texts).filter(|texts| !texts.is_empty())
 }
 
 impl Value {

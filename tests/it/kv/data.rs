@@ -145,7 +145,7 @@ fn an_empty_list_is_an_empty_map() {
     server.send(&patch("secret/metadata/k", &json!({"custom_metadata": []}))).expect(204);
     assert_eq!(server.get("secret/metadata/k").data()["custom_metadata"], json!({"a": "b"}));
     server.post("secret/metadata/k", &json!({"custom_metadata": []})).expect(204);
-    assert_eq!(server.get("secret/metadata/k").data()["custom_metadata"], json!({}));
+    assert_eq!(server.get("secret/metadata/k").data()["custom_metadata"], Value::Null);
     server.send(&patch("secret/data/k", &json!({"data": []}))).expect(200);
     assert_eq!(read(&server, "k"), json!({"a": 1}));
     server.send(&request("POST", "secret/data/k").body(r#"{"data":[ ]}"#)).expect(200);
@@ -250,6 +250,8 @@ fn metadata_are_counted_apart_from_versions() {
     let shown = server.get("secret/metadata/k").data();
     assert_eq!(shown["custom_metadata"], json!({"b": "2", "c": "3"}));
     assert_eq!(shown["current_metadata_version"], 2);
+    server.send(&patch("secret/metadata/k", &json!({"custom_metadata": {"b": null, "c": null}}))).expect(204);
+    assert_eq!(server.get("secret/metadata/k").data()["custom_metadata"], Value::Null, "none left is none");
     server.send(&patch("secret/metadata/k", &json!({"custom_metadata": null, "max_versions": null}))).expect(204);
     assert_eq!(server.get("secret/metadata/k").data()["custom_metadata"], Value::Null);
 }
