@@ -3,7 +3,6 @@
 //! Knows nothing of what an answer says, nor of who may ask for it.
 
 use std::collections::BTreeMap;
-use std::mem;
 use std::time::Duration;
 
 use serde::Deserialize;
@@ -38,7 +37,7 @@ impl<'a> Order<'a> {
 
 impl Active {
     /// Keeps an answer and tells a token for it. What has no body, and what is about such a token already, stays as it is.
-    pub(crate) fn wrap(&self, view: &View<'_>, mut reply: Reply, order: &Order<'_>) -> Result<Reply, Error> {
+    pub(crate) fn wrap(&self, view: &View<'_>, reply: Reply, order: &Order<'_>) -> Result<Reply, Error> {
         let is_told_as_it_is = matches!(reply.data, Data::Whole(_) | Data::Text { .. } | Data::Stream { .. });
         if reply.is_silent() || reply.wrap_info.is_some() || is_told_as_it_is {
             return Ok(reply);
@@ -48,7 +47,7 @@ impl Active {
         let mut wrap_info = self.add(view, &mut change, parcel, order)?;
         change.commit()?;
         wrap_info.wrapped_accessor = reply.login.map(|login| login.accessor);
-        Ok(Reply { warnings: mem::take(&mut reply.warnings), ..Reply::wrapped(wrap_info) })
+        Ok(Reply::wrapped(wrap_info))
     }
 
     /// The answer that is kept for a token, which ends. `None` if it has ended, which only one can bring about.

@@ -18,8 +18,9 @@ fn wrapped(request: Request) -> Request {
 #[track_caller]
 fn wrap_info(server: &TestServer, request: Request) -> Value {
     let answer = server.send(&wrapped(request)).expect(200).json();
-    for (name, plain) in [("data", Value::Null), ("auth", Value::Null), ("mount_type", "".into())] {
-        assert_eq!(answer[name], plain, "{name} of {answer}");
+    let null = Value::Null;
+    for (name, plain) in [("data", &null), ("auth", &null), ("warnings", &null), ("mount_type", &json!(""))] {
+        assert_eq!(answer[name], *plain, "{name} of {answer}");
     }
     answer["wrap_info"].clone()
 }
@@ -58,6 +59,14 @@ fn any_answer_comes_out_as_it_went_in() {
         }
         assert_ne!(kept["request_id"], plain["request_id"]);
     }
+}
+
+#[test]
+fn warnings_are_told_to_whom_the_answer_is() {
+    let server = TestServer::start();
+    let info = wrap_info(&server, request("GET", "transit/cache-config?unknown=1"));
+    let kept = ask(&server, "unwrap", &token_of(&info)).expect(200).json();
+    assert_eq!(kept["warnings"], json!(["Endpoint ignored these unrecognized parameters: [unknown]"]));
 }
 
 #[test]
