@@ -43,10 +43,10 @@ impl Stored for Plain {
 }
 
 impl Plain {
-    /// What a mount of version 2 makes of it.
+    /// What a mount of version 2 makes of it. As in Vault, its only version is told to be the first that is kept.
     fn entry(&self) -> Entry {
         let first = Version::new(self.written, None);
-        Entry { current: 1, versions: vec![first], ..Entry::new(self.written) }
+        Entry { current: 1, oldest: 1, versions: vec![first], ..Entry::new(self.written) }
     }
 }
 

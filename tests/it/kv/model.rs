@@ -319,6 +319,7 @@ impl Game {
             game.secret = "kv";
             game.server.post("kv/k", &json!({"a": 1})).expect(204);
             game.model.write(None, json!({"a": 1})).unwrap();
+            game.model.secret.as_mut().unwrap().oldest = 1;
             let tuned = game.server.post("sys/mounts/kv/tune", &json!({"options": {"version": "2"}}));
             assert!(matches!(tuned.status, 200 | 204), "{}", tuned.text());
         }
