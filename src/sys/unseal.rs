@@ -7,6 +7,7 @@ use zeroize::Zeroizing;
 use super::status::seal_status;
 use crate::api::{Error, Params, Reply, base64};
 use crate::core::Core;
+use crate::core::seal::check_length;
 use crate::crypto::hex;
 use crate::crypto::shamir::Share;
 use crate::engine::{Call, Endpoint};
@@ -36,9 +37,10 @@ impl Endpoint for Unseal {
         } else {
             let share =
                 read_share(self.key, "'key' must be specified in request body as JSON, or 'reset' set to true")?;
-            // A server that was unsealed when this began needs nothing.
-            if call.view.is_none() {
-                core.bring_share(share, self.migrate)?;
+            // A server that was unsealed when this began needs nothing, but what is no share is none all the same.
+            match call.view {
+                None => core.bring_share(share, self.migrate)?,
+                Some(_) => check_length(&share)?,
             }
         }
         seal_status(core)

@@ -122,7 +122,7 @@ impl Gathering {
 }
 
 /// Refuses what cannot be a share.
-pub(super) fn check_length(share: &Share) -> Result<(), Error> {
+pub(crate) fn check_length(share: &Share) -> Result<(), Error> {
     match share.len() {
         ..SHARE_LEN_MIN => {
             Err(Error::invalid(format!("invalid key: key is shorter than minimum {SHARE_LEN_MIN} bytes")))

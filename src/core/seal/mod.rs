@@ -28,6 +28,7 @@ pub use backup::Backup;
 pub(super) use generate_root::RootGeneration;
 pub use generate_root::{Cover, RootProgress, Unreadable, decode_token, new_password};
 pub use initialise::{InitOrder, Initialised, Told};
+pub(crate) use key::check_length;
 pub use key::{Split, UnsealKey};
 pub(super) use record::{Recovery, SealRecord};
 pub use rekey::{NewShares, RekeyOrder, RekeyProgress, RekeyStep, VerifyProgress, Whose};

@@ -273,7 +273,7 @@ impl Core {
     }
 }
 
-const MIGRATE_MISSING: &str = "'migrate' parameter must be set true in JSON body when in seal migration mode";
+const MIGRATE_MISSING: &str = "migrate option not provided and seal migration is pending";
 const MIGRATE_SURPLUS: &str = "can't perform a seal migration, no migration seal found";
 const RETRY_FIRST: Duration = Duration::from_secs(1);
 const RETRY_MAX: Duration = Duration::from_mins(1);

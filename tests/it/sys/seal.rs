@@ -180,6 +180,8 @@ fn shares_of_others_unseal_nothing_and_harm_nothing() {
     assert_eq!(open(&shared.server, "PUT", "sys/unseal", &json!({"reset": true})).expect(200).json()["progress"], 0);
     shared.unseal(&shared.keys[1..]);
     open(&shared.server, "PUT", "sys/unseal", &json!({"reset": true})).refused(400, "vault is unsealed");
+    open(&shared.server, "PUT", "sys/unseal", &json!({"key": "AAAA"}))
+        .refused(400, "invalid key: key is shorter than minimum 16 bytes");
 }
 
 /// Nothing that a sealed server keeps lets its requests be served, and a stranger who asks it to seal learns nothing.
