@@ -251,10 +251,10 @@ impl Active {
             job.pace = worker::Pace::default();
         }
         write(view, &mount, &job.record)?;
-        let status = job.status(&mount, now);
+        let standing = job.standing(&mount, now);
         drop(job);
         self.drive();
-        status
+        standing.status(&mount, now)
     }
 
     /// Stops a change until `resume`.
@@ -289,10 +289,10 @@ impl Active {
         }
         tracing::warn!(mount = mount.entry.path, "a change of protection was cancelled");
         write(view, &mount, &job.record)?;
-        let status = job.status(&mount, now);
+        let standing = job.standing(&mount, now);
         drop(job);
         self.drive();
-        status
+        standing.status(&mount, now)
     }
 
     /// Makes the protector that a guard names, and holds off revocations while `act` uses it.
@@ -312,7 +312,9 @@ impl Active {
         let mut job = self.protections.hold(&job);
         job.migration()?.paused = paused;
         write(view, &mount, &job.record)?;
-        job.status(&mount, now)
+        let standing = job.standing(&mount, now);
+        drop(job);
+        standing.status(&mount, now)
     }
 
     /// The mount at a path, if its protection is its own.

@@ -30,9 +30,7 @@ impl Active {
     /// What protects a mount, and how far a change is.
     pub(crate) fn protection(&self, path: &str, now: Timestamp) -> Result<Status, Error> {
         let mount = self.protected_mount(path)?;
-        let job = self.protections.job(&mount);
-        let job = self.protections.hold(&job);
-        job.status(&mount, now)
+        self.standing(&mount, now).status(&mount, now)
     }
 
     pub(crate) fn standing(&self, mount: &Mount, now: Timestamp) -> Standing {
@@ -43,22 +41,7 @@ impl Active {
 }
 
 impl Job {
-    pub(super) fn status(&self, mount: &Mount, now: Timestamp) -> Result<Status, Error> {
-        let Standing { state, record, trouble, locked_by } = self.standing(mount, now);
-        let moving = record.migration.as_ref().filter(|migration| migration.mode == Mode::Reencrypt);
-        let records_total = match moving {
-            Some(migration) => migration.progress.records_total.max(migration.progress.records_done),
-            None => mount.scope.count()?,
-        };
-        let (guard, from) = match &record.migration {
-            Some(migration) => (migration.to.clone(), Some(migration.from.clone())),
-            None => (record.settled.clone(), None),
-        };
-        let ProtectionRecord { migration, last, .. } = record;
-        Ok(Status { state, guard, from, locked_by, migration, trouble, last, records_total, now })
-    }
-
-    fn standing(&self, mount: &Mount, now: Timestamp) -> Standing {
+    pub(super) fn standing(&self, mount: &Mount, now: Timestamp) -> Standing {
         let (record, trouble) = (self.record.clone(), self.trouble.clone());
         let locked_by = mount.scope.locked_by();
         let state = match (&locked_by, &record.migration) {
@@ -77,6 +60,25 @@ pub(crate) struct Standing {
     pub(crate) record: ProtectionRecord,
     pub(crate) trouble: Option<String>,
     pub(crate) locked_by: Option<KeyVersion>,
+}
+
+impl Standing {
+    /// The same with how many records there are. Unless a change has counted them they are counted now, which takes long
+    /// where there are many; so nobody holds the job meanwhile.
+    pub(super) fn status(self, mount: &Mount, now: Timestamp) -> Result<Status, Error> {
+        let Self { state, record, trouble, locked_by } = self;
+        let moving = record.migration.as_ref().filter(|migration| migration.mode == Mode::Reencrypt);
+        let records_total = match moving {
+            Some(migration) => migration.progress.records_total.max(migration.progress.records_done),
+            None => mount.scope.count()?,
+        };
+        let (guard, from) = match &record.migration {
+            Some(migration) => (migration.to.clone(), Some(migration.from.clone())),
+            None => (record.settled.clone(), None),
+        };
+        let ProtectionRecord { migration, last, .. } = record;
+        Ok(Status { state, guard, from, locked_by, migration, trouble, last, records_total, now })
+    }
 }
 
 fn state_of(migration: &Migration, settled: &Guard, now: Timestamp) -> &'static str {
