@@ -4,6 +4,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"strings"
 	"testing"
 	"time"
 
@@ -53,6 +54,14 @@ func TestKV2VersionsAreWrittenAndRead(t *testing.T) {
 	equal(t, len(versions), 3)
 	_, err = kv.Get(t.Context(), "none")
 	equal(t, errors.Is(err, api.ErrSecretNotFound), true)
+}
+
+func TestKV2SaysWhereListsAre(t *testing.T) {
+	client, mount := mounted(t, "kv-v2")
+	list, err := client.Logical().List(mount + "/data/app")
+	must(t, err)
+	equal(t, len(list.Warnings), 1)
+	equal(t, strings.Contains(list.Warnings[0], "vault kv list"), true)
 }
 
 func TestKV2CheckAndSet(t *testing.T) {
